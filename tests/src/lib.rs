@@ -1,1 +1,26 @@
-//! placeholder
+//! What the integration tests stand on: private PostgreSQL clusters, fresh databases, the real
+//! executor as a child process and a scripted model server.
+//!
+//! A test usually begins with [`Database::quiet`] (no background worker: nothing happens unless
+//! the test does it) or [`Database::live`] (with the background worker). Whatever is started ends
+//! with the test process, also when that is killed: see [`guardian`].
+
+pub mod account;
+pub mod cluster;
+pub mod database;
+pub mod executor;
+pub mod guardian;
+pub mod http;
+pub mod install;
+pub mod paths;
+pub mod psql;
+pub mod session;
+pub mod stub_llm;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use database::Database;
+pub use executor::Executor;
+pub use session::{Refusal, Session};
+pub use stub_llm::{Reply, StubLlm};
+pub use wait::{BOUND, wait_until};

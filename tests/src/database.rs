@@ -1,0 +1,108 @@
+//! A fresh database for one test, dropped with the test.
+
+use crate::psql::Psql;
+use crate::{Cluster, Session};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// One database of a cluster.
+pub struct Database<'c> {
+    cluster: &'c Cluster,
+    name: String,
+}
+
+impl Database<'static> {
+    /// With the extension, in the shared cluster without background workers.
+    #[track_caller]
+    pub fn quiet() -> Self {
+        Database::with_extension(Cluster::quiet())
+    }
+
+    /// With the extension and a background worker of its own.
+    #[track_caller]
+    pub fn live() -> Self {
+        Database::with_extension(Cluster::live())
+    }
+
+    /// The SQL-only installation, as on a hosted PostgreSQL: one file, no extension, no library.
+    #[track_caller]
+    pub fn sql_only() -> Self {
+        let database = Database::empty(Cluster::plain());
+        database.install_sql_only();
+        database
+    }
+}
+
+impl<'c> Database<'c> {
+    /// A database with nothing in it.
+    #[track_caller]
+    pub fn empty(cluster: &'c Cluster) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        // template0: nobody can be connected to it, so this never waits for anybody.
+        cluster
+            .session("postgres")
+            .run(&format!("create database {name} template template0"));
+        Database { cluster, name }
+    }
+
+    /// A database in which the extension was created.
+    #[track_caller]
+    pub fn with_extension(cluster: &'c Cluster) -> Self {
+        let database = Database::empty(cluster);
+        database.session().run("create extension pg_worker_ext");
+        database
+    }
+
+    /// Runs the generated single file as a user would.
+    #[track_caller]
+    pub fn install_sql_only(&self) {
+        Psql::new(self).file("sql/pg_worker_ext.sql").succeeds();
+    }
+
+    /// A session of the superuser.
+    #[track_caller]
+    pub fn session(&self) -> Session {
+        self.cluster.session(&self.name)
+    }
+
+    /// A session of another role.
+    #[track_caller]
+    pub fn session_as(&self, role: &str) -> Session {
+        Session::open(self.config().user(role))
+    }
+
+    /// How to connect as the superuser.
+    pub fn config(&self) -> postgres::Config {
+        self.cluster.config(&self.name)
+    }
+
+    /// The superuser's URL.
+    pub fn url(&self) -> String {
+        self.url_as("postgres")
+    }
+
+    /// Another role's URL.
+    pub fn url_as(&self, role: &str) -> String {
+        self.cluster.url(role, &self.name)
+    }
+
+    /// The database's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The cluster that it lies in.
+    pub fn cluster(&self) -> &'c Cluster {
+        self.cluster
+    }
+}
+
+impl Drop for Database<'_> {
+    fn drop(&mut self) {
+        // A server that a test has stopped, or a failing test's open sessions, are no reason to
+        // panic here: the cluster goes away as a whole at the end.
+        if let Ok(mut session) = Session::try_open(&self.cluster.config("postgres")) {
+            let _ = session.batch_execute(&format!("drop database if exists {} with (force)", self.name));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The built extension where a private server finds it, without touching the system's folders.
+
+use crate::guardian;
+use crate::paths::{pg_config, pg_major, stage};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// A folder for servers: short (a socket's path holds 107 bytes), enterable, gone at the end.
+pub fn temporary_folder(prefix: &str) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::Builder::new()
+        .prefix(prefix)
+        .tempdir()
+        .expect("a temporary folder")
+        .keep();
+    guardian::watch_folder(&folder);
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).expect("chmod");
+    folder
+}
+
+/// A copy of the staged installation that the server's account may read. The checkout itself may
+/// lie in a home folder that nobody else can enter.
+fn readable_stage() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let folder = temporary_folder("pgw-ext-");
+        let from = stage().join(".");
+        run(Command::new("cp").arg("-r").arg(from).arg(&folder));
+        run(Command::new("chmod").arg("-R").arg("a+rX").arg(&folder));
+        folder
+    })
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().expect("start a program");
+    assert!(status.success(), "{command:?}: {status}");
+}
+
+/// The settings with which a server finds the staged control file, SQL and library.
+pub fn settings() -> Vec<String> {
+    let stage = readable_stage().display();
+    let library = format!(
+        "dynamic_library_path = '{stage}{}:$libdir'",
+        pg_config("--pkglibdir")
+    );
+    let control = if pg_major() >= 18 {
+        format!(
+            "extension_control_path = '{stage}{}:$system'",
+            pg_config("--sharedir")
+        )
+    } else {
+        // Debian's and Ubuntu's servers have this one; it is their own addition.
+        format!("extension_destdir = '{stage}'")
+    };
+    vec![control, library]
+}

@@ -1,0 +1,110 @@
+//! Where things lie: the repository, the PostgreSQL under test, the built extension and executor.
+//!
+//! `scripts/test.sh` builds once and names the results in `PG_WORKER_STAGE` and
+//! `PG_WORKER_EXECUTOR`. A plain `cargo test` has no such names, so it builds here, once per
+//! process, and never tests a stale library.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ lies in the repository")
+}
+
+/// A file of the repository as text.
+#[track_caller]
+pub fn read(relative: &str) -> String {
+    let path = root().join(relative);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What `pg_config` says to an option such as `--bindir`.
+pub fn pg_config(option: &str) -> String {
+    let out = Command::new(&built().pg_config)
+        .arg(option)
+        .output()
+        .expect("pg_config");
+    assert!(
+        out.status.success(),
+        "pg_config {option}: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    String::from_utf8(out.stdout)
+        .expect("pg_config speaks UTF-8")
+        .trim()
+        .to_owned()
+}
+
+/// A program of the PostgreSQL under test.
+pub fn pg_bin(program: &str) -> PathBuf {
+    static BINDIR: OnceLock<PathBuf> = OnceLock::new();
+    BINDIR.get_or_init(|| pg_config("--bindir").into()).join(program)
+}
+
+/// The major version of the PostgreSQL under test.
+pub fn pg_major() -> u32 {
+    let version = pg_config("--version");
+    let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+    digits[..end]
+        .parse()
+        .unwrap_or_else(|_| panic!("no major version in '{version}'"))
+}
+
+/// The folder into which the extension was installed as if it were the root of the file system.
+pub fn stage() -> &'static Path {
+    &built().stage
+}
+
+/// The executor under test.
+pub fn executor() -> &'static Path {
+    &built().executor
+}
+
+struct Built {
+    pg_config: PathBuf,
+    stage: PathBuf,
+    executor: PathBuf,
+}
+
+fn built() -> &'static Built {
+    static BUILT: OnceLock<Built> = OnceLock::new();
+    BUILT.get_or_init(|| from_environment().unwrap_or_else(build))
+}
+
+fn from_environment() -> Option<Built> {
+    let path = |name| std::env::var_os(name).map(PathBuf::from);
+    Some(Built {
+        pg_config: path("PG_CONFIG")?,
+        stage: path("PG_WORKER_STAGE")?,
+        executor: path("PG_WORKER_EXECUTOR")?,
+    })
+}
+
+/// Runs the script that `make test` runs too; it prints the three names as `NAME=value` lines.
+fn build() -> Built {
+    let out = Command::new(root().join("scripts/stage.sh"))
+        .output()
+        .expect("scripts/stage.sh");
+    assert!(
+        out.status.success(),
+        "scripts/stage.sh: {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let text = String::from_utf8(out.stdout).expect("scripts/stage.sh prints UTF-8");
+    let value = |name: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        PathBuf::from(line.unwrap_or_else(|| panic!("scripts/stage.sh did not print {name}")))
+    };
+    Built {
+        pg_config: value("PG_CONFIG"),
+        stage: value("PG_WORKER_STAGE"),
+        executor: value("PG_WORKER_EXECUTOR"),
+    }
+}
