@@ -21,7 +21,7 @@ pg_major() {
 # Finds or installs what a build needs, then brings its result into this shell:
 # PG_CONFIG, PGRX_PG_CONFIG_PATH (what pgrx calls it) and PG_FEATURE (pg15 … pg18).
 load_setup() {
-  "$ROOT/scripts/setup.sh" "$@" || exit 1
+  "$ROOT/scripts/setup.sh" || exit 1
   # shellcheck source=/dev/null
   . "$(target_dir)/setup.env"
   export PG_CONFIG PGRX_PG_CONFIG_PATH PG_FEATURE

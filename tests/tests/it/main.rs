@@ -1,1 +1,2 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
+mod scripts;
