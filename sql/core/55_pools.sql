@@ -1,0 +1,199 @@
+-- Pools: what is there, what is on the way, what is missing.
+
+create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_count bigint;
+begin
+  -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
+  if p_scope_column is null then
+    execute format('select count(*) from (select from %s where not used limit $1) t', p_item_table::regclass)
+       into v_count using p_limit;
+  else
+    execute format('select count(*) from (select from %s where not used and %I = $2 limit $1) t', p_item_table::regclass, p_scope_column)
+       into v_count using p_limit, p_scope;
+  end if;
+  return v_count;
+end $$;
+comment on function worker.count_available(text, text, text, bigint) is
+'Unused items of a pool, counted up to p_limit (NULL: all).';
+
+create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select coalesce(sum(t.missing), 0)
+            from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
+                   where j.job_type = p_job_type and j.status in ('pending', 'running')
+                     and (p_scope = '' or j.parameters ->> 'campaign_seed' = p_scope)
+                   limit p_limit) t);
+end $$;
+comment on function worker.count_on_the_way(text, text, integer) is
+'Items that pending and running jobs of a type still owe; at most p_limit jobs are read.';
+
+create or replace function worker.pools()
+returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,
+               batch_size integer, enabled boolean)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select k.kind, coalesce(c.campaign_seed, ''), k.job_type, k.item_table, k.scope_parameter, p.min_size, p.batch_size, p.enabled
+    from worker.kinds k
+    join public.content_pools p on p.kind = k.kind
+    left join worker.campaigns c on k.scope_parameter = 'campaign_seed'
+   where k.min_size is not null and (k.scope_parameter is null or c.campaign_seed is not null)
+   order by k.kind, 2;
+end $$;
+comment on function worker.pools() is
+'Every pool: a row per kind, for kinds divided by campaign a row per campaign.';
+
+create or replace function worker.pool_deficits()
+returns table (kind text, scope text, job_type text, scope_parameter text, batch_size integer, available bigint,
+               min_size integer, on_the_way bigint, missing bigint, resting_until timestamptz)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select p.kind, p.scope, p.job_type, p.scope_parameter, p.batch_size, a.n, p.min_size, w.n,
+         case when p.enabled then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
+    from worker.pools() p
+   cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
+   cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
+    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope and t.next_try_at > now();
+end $$;
+comment on function worker.pool_deficits() is
+'Per pool: available (counted up to min_size), on the way, and missing = min_size − available − on the way. resting_until: not refilled before, because its last job failed.';
+
+create or replace function worker.enqueue_missing() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_made integer;
+begin
+  -- Two of us at once: the second waits here and then counts, in a later statement, what the first enqueued.
+  perform 1 from public.content_pools order by kind for update;
+  insert into public.worker_jobs (job_type, parameters, priority)
+  select d.job_type,
+         jsonb_strip_nulls(jsonb_build_object('count', least(d.batch_size, d.missing - b.batch * d.batch_size)))
+           || case when d.scope_parameter is null then '{}' else jsonb_build_object(d.scope_parameter, d.scope) end,
+         6
+    from worker.pool_deficits() d
+   cross join lateral generate_series(0, (d.missing - 1) / d.batch_size) as b(batch)
+   where d.missing > 0 and d.resting_until is null
+   -- In turn, a batch of each pool, the emptiest first.
+   order by b.batch, d.available::numeric / d.min_size, d.kind;
+  get diagnostics v_made = row_count;
+  return v_made;
+end $$;
+comment on function worker.enqueue_missing() is
+'Enqueues what the pools are missing, in batches of batch_size; returns the number of jobs.';
+
+create or replace function worker.note_campaigns() returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('public.characters') is null then
+    return null;
+  end if;
+  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
+                   and attname = 'campaign_seed' and not attisdropped) then
+    return 'the table characters has no column campaign_seed';
+  end if;
+  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
+    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
+  end if;
+  insert into worker.campaigns (campaign_seed)
+  select distinct c.campaign_seed::text from public.characters c
+   where c.campaign_seed is not null and c.campaign_seed::text <> ''
+  on conflict do nothing;
+  return case when row_security_active('public.characters')
+              then format('row level security hides rows of characters from role %s', current_user) end;
+end $$;
+comment on function worker.note_campaigns() is
+'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
+
+create or replace function worker.check_all_pools() returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_note text := worker.note_campaigns();
+  v_before jsonb;
+  v_jobs integer;
+begin
+  v_before := coalesce((select jsonb_object_agg(d.kind || coalesce(':' || nullif(d.scope, ''), ''), d.on_the_way) from worker.pool_deficits() d), '{}');
+  v_jobs := worker.enqueue_missing();
+  return jsonb_strip_nulls(jsonb_build_object('jobs', v_jobs, 'note', v_note)) || jsonb_build_object('pools', coalesce((
+    select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('kind', d.kind, 'campaign_seed', nullif(d.scope, ''), 'available', d.available,
+             'minimum', d.min_size, 'on_the_way', d.on_the_way,
+             'enqueued', d.on_the_way - coalesce((v_before ->> (d.kind || coalesce(':' || nullif(d.scope, ''), '')))::bigint, 0),
+             'resting_until', d.resting_until)) order by d.kind, d.scope)
+      from worker.pool_deficits() d), '[]'));
+end $$;
+comment on function worker.check_all_pools() is
+'Checks every pool and enqueues what is missing. Returns per pool: available, minimum, on_the_way (with what was just enqueued), enqueued.';
+
+create or replace function worker.refill_pools() returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job uuid;
+  v_result jsonb;
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  select id into v_job from public.worker_jobs
+   where job_type = 'check_all_pools' and status = 'pending' and run_at <= clock_timestamp()
+   for update skip locked;
+  if v_job is not null then
+    update public.worker_jobs set status = 'running', started_at = clock_timestamp(), attempts = attempts + 1,
+           lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + interval '5 minutes'
+     where id = v_job;
+    v_result := worker.check_all_pools();
+    update public.worker_jobs set status = 'completed', completed_at = clock_timestamp(), stored = asked, result = v_result
+     where id = v_job;
+    return (v_result ->> 'jobs')::int;
+  end if;
+  -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
+  if worker.setting('refill', 'on')::boolean
+     and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
+    return worker.enqueue_missing();
+  end if;
+  return 0;
+end $$;
+comment on function worker.refill_pools() is
+'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
+
+create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
+  if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
+              where k.job_type = p_job_type and t.next_try_at > now()) then
+    return;
+  end if;
+  insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
+  values (p_job_type, p_parameters, 3, format('wanted %s %s', p_job_type, p_parameters))
+  on conflict do nothing;
+end $$;
+comment on function worker.want(text, jsonb) is
+'What a claim that found nothing asks for: a job for exactly its filter, once.';
+
+create or replace function worker.generators_alive() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select string_agg(distinct e.info ->> 'generator', ', ') from worker.executors e
+           where e.last_seen > now() - interval '3 minutes');
+end $$;
+
+create or replace function worker.pool_status()
+returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text, generator text,
+               last_failure text, last_failed_at timestamptz, next_try_at timestamptz)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select p.kind, p.scope, a.n, p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
+         case when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
+         worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
+    from worker.pools() p
+   cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
+    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope;
+end $$;
+comment on function worker.pool_status() is
+'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';

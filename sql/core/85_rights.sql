@@ -1,0 +1,175 @@
+-- Owner and grants. Nothing for PUBLIC, nothing for anon and authenticated.
+--
+-- Two rules make the lists: in schema worker a SECURITY DEFINER function is the executor's door, a SECURITY
+-- INVOKER function can do nothing that its caller could not, and goes to game backends.
+
+create or replace function worker.our_relations() returns setof regclass
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+    select c.oid::regclass from pg_class c
+     where c.relnamespace = 'worker'::regnamespace and c.relkind in ('r', 'p', 'v');
+  return query
+    select r.rel from unnest(array[
+      to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
+      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors')]) as r(rel)
+     where r.rel is not null;
+  if to_regclass('worker.kinds') is not null then
+    return query
+      select distinct to_regclass(k.item_table) from worker.kinds k
+       where to_regclass(k.item_table) is not null;
+  end if;
+end $$;
+comment on function worker.our_relations() is
+'The tables and views of the data side.';
+
+create or replace function worker.our_functions() returns setof regprocedure
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+    select p.oid::regprocedure from pg_proc p
+     where p.pronamespace = 'worker'::regnamespace
+        or (p.pronamespace = 'public'::regnamespace and p.proname = any (worker.game_door()));
+end $$;
+comment on function worker.our_functions() is
+'The functions of both doors.';
+
+create or replace function worker.wanted_owner() returns name
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_set name := worker.setting('owner', null);
+  v_schema_owner name := (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker');
+begin
+  if v_set is not null then
+    if not exists (select from pg_roles where rolname = v_set) or not pg_has_role(session_user, v_set, 'member') then
+      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
+    end if;
+    return v_set;
+  end if;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION.
+  return case when (select rolsuper from pg_roles where rolname = v_schema_owner) then session_user else v_schema_owner end;
+end $$;
+comment on function worker.wanted_owner() is
+'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
+
+create or replace function worker.give_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+begin
+  if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
+    execute format('alter schema worker owner to %I', p_owner);
+  end if;
+  for v_thing in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
+  loop
+    execute format('alter function %s owner to %I', v_thing, p_owner);
+  end loop;
+  for v_thing in
+    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
+      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
+  loop
+    execute format('alter %s owner to %I', v_thing, p_owner);
+  end loop;
+end $$;
+comment on function worker.give_to(name) is
+'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
+
+create or replace function worker.close_doors() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+  v_nobody text := (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated'));
+begin
+  v_nobody := concat_ws(', ', 'public', v_nobody);
+  execute format('revoke all on schema worker from %s', v_nobody);
+  for v_thing in select f::text from worker.our_functions() f loop
+    execute format('revoke all on function %s from %s', v_thing, v_nobody);
+  end loop;
+  for v_thing in select r::text from worker.our_relations() r loop
+    execute format('revoke all on table %s from %s', v_thing, v_nobody);
+  end loop;
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r where c.relkind <> 'v' and not c.relrowsecurity
+  loop
+    execute format('alter table %s enable row level security', v_thing);
+  end loop;
+end $$;
+comment on function worker.close_doors() is
+'Takes every right from PUBLIC, anon and authenticated and turns row level security on. Part of worker.setup().';
+
+create or replace function worker.grant_executor(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  perform worker.require_role(p_role);
+  execute format('grant usage on schema worker to %I', p_role);
+  for v_function in
+    select p.oid::regprocedure::text from pg_proc p
+     where p.pronamespace = 'worker'::regnamespace
+       and (p.prosecdef or p.proname in ('version', 'contract_version')) and p.prorettype <> 'trigger'::regtype
+  loop
+    execute format('grant execute on function %s to %I', v_function, p_role);
+  end loop;
+end $$;
+comment on function worker.grant_executor(text) is
+'Lets a role be an executor: the functions of the executor''s door and no table.';
+
+create or replace function worker.grant_backend(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+  v_policy text := left('pg_worker_ext ' || p_role, 63);
+begin
+  perform worker.require_role(p_role);
+  execute format('grant usage on schema worker to %I', p_role);
+  for v_thing in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
+     where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype
+  loop
+    execute format('grant execute on function %s to %I', v_thing, p_role);
+  end loop;
+  for v_thing in select r::text from worker.our_relations() r loop
+    execute format('grant %s on table %s to %I', worker.backend_rights(v_thing), v_thing, p_role);
+  end loop;
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r
+     where c.relkind <> 'v'
+       and not exists (select from pg_policy where polrelid = r and polname = v_policy)
+  loop
+    execute format('create policy %I on %s to %I using (true) with check (true)', v_policy, v_thing, p_role);
+  end loop;
+end $$;
+comment on function worker.grant_backend(text) is
+'Lets a role be a game backend: enqueue, claim, watch, use pools and queue as tables. Makes grants and row level security policies. Run it again after a kind was added.';
+
+create or replace function worker.backend_rights(p_relation text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+-- What names code (worker.kinds) and the system's own books are only read.
+return case
+  when p_relation = 'worker.campaigns' then 'select, insert, delete'
+  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation = 'worker_executors' or p_relation = 'public.worker_executors' then 'select'
+  else 'select, insert, update, delete' end;
+
+create or replace function worker.require_role(p_role text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select from pg_roles where rolname = p_role) or p_role is null then
+    perform worker.refuse('role', p_role, 'the name of an existing role');
+  end if;
+end $$;
+
+create or replace function worker.grant_known_roles() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text;
+begin
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs.
+  for v_role in
+    select rolname from pg_roles
+     where rolname in ('service_role', 'postgres') and not rolsuper and rolname <> current_user
+  loop
+    perform worker.grant_backend(v_role);
+  end loop;
+end $$;

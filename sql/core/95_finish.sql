@@ -1,0 +1,46 @@
+-- The end of the install.
+
+-- @sql-only
+select worker.setup();
+-- @end
+-- @extension-only
+do $$
+declare
+  v_owner name := worker.wanted_owner();
+  v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r);
+  v_relation record;
+begin
+  -- pg_dump and pg_restore work with row_security = off: the dump brings the data side, rights included.
+  if current_setting('row_security')::boolean then
+    perform set_config('worker.in_script', 'on', true);
+    perform worker.setup_data();
+  end if;
+  perform worker.give_to(v_owner);
+  perform worker.close_doors();
+  perform worker.grant_known_roles();
+  if current_setting('row_security')::boolean then
+    perform set_config('worker.in_script', '', true);
+    if v_found is not null then
+      raise notice 'pg_worker_ext: these were here before and are kept as they are: %', v_found
+        using hint = 'Run SELECT worker.setup(); to bring them up to date.';
+    end if;
+    if not (worker.native_info() ->> 'preloaded')::boolean then
+      raise notice 'pg_worker_ext: the library is not preloaded, so no background worker runs'
+        using hint = 'Add to postgresql.conf and restart: shared_preload_libraries = '''
+                     || concat_ws(',', nullif(current_setting('shared_preload_libraries'), ''), 'pg_worker_ext')
+                     || '''. Until then executors do its work.';
+    end if;
+  end if;
+  -- Detached last: data belongs to the user, and what is granted after this would be missing from dumps.
+  for v_relation in
+    select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as type
+      from pg_depend d
+      join pg_class c on c.oid = d.objid
+      join pg_extension e on e.oid = d.refobjid
+     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_extension'::regclass and d.deptype = 'e'
+       and e.extname = 'pg_worker_ext' and c.relkind in ('r', 'p', 'v')
+  loop
+    execute format('alter extension pg_worker_ext drop %s %s', v_relation.type, v_relation.name);
+  end loop;
+end $$;
+-- @end

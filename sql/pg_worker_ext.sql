@@ -1,0 +1,2269 @@
+-- pg_worker_ext without the native extension: content pools and their job queue in plain SQL.
+-- For servers on which no extension can be installed. Run it as the role that is to own
+-- everything: psql -f, or paste it into a SQL editor. It can be run again, also to upgrade.
+-- Generated from sql/ by `cargo run -p xtask -- sql`: change the pieces there instead.
+
+begin;
+
+create schema if not exists worker;
+
+-- sql/native_stub.sql
+
+-- Stand-ins for the functions of the native library, for servers without it.
+
+do $$
+begin
+  if exists (select from pg_catalog.pg_extension where extname = 'pg_worker_ext') then
+    raise exception 'the extension pg_worker_ext is installed in this database'
+      using errcode = 'object_not_in_prerequisite_state',
+            hint = 'This file is for databases without it. Use ALTER EXTENSION pg_worker_ext UPDATE.';
+  end if;
+end
+$$;
+
+-- Enqueued jobs are notified within the transaction; claims do without.
+create or replace function worker.wake() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if tg_argv[0] = 'jobs' then
+    perform pg_catalog.pg_notify('worker_jobs', '');
+  elsif tg_argv[0] is distinct from 'pools' then
+    raise exception 'worker.wake takes one argument: ''jobs'' or ''pools'''
+      using errcode = 'invalid_parameter_value';
+  end if;
+  return null;
+end
+$$;
+
+comment on function worker.wake() is
+  'Trigger function (''jobs'' or ''pools''): wakes whoever does the work.';
+
+create or replace function worker.native_info() returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select pg_catalog.jsonb_build_object(
+    'preloaded', false, 'background_worker', false, 'library_version', null)
+$$;
+
+comment on function worker.native_info() is
+  'What the native library tells of itself; this install has none.';
+
+create or replace function worker.json_schema_errors(p_schema jsonb, p_value jsonb) returns text[]
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select '{}'::text[]
+$$;
+
+comment on function worker.json_schema_errors(jsonb, jsonb) is
+  'The errors of a value by a JSON Schema. Without the native library: always none.';
+
+-- sql/core/10_foundation.sql
+
+-- What stands where
+--
+--   public   the game's door: the pools, the queue, claims. SECURITY INVOKER: a game backend acts with
+--            its own rights (worker.grant_backend).
+--   worker   the executor's door: lease, next item, store, complete … SECURITY DEFINER, owned by the
+--            owner of the tables, so that an executor (worker.grant_executor) needs no table at all.
+--
+-- Code (functions) belongs to the extension. Data (tables, and views and triggers, whose definitions name
+-- tables) belongs to the user: worker.setup() makes it and nothing but DROP TABLE takes it away, so that
+-- dumps, upgrades and DROP EXTENSION never lose a row.
+--
+-- A job lives as  pending → running → completed | failed | cancelled  (a retry is pending with a later
+-- run_at). Whoever holds a running job proves it with the lease token; every write of an executor is
+-- fenced by status = 'running' and that token, in the same statement or under the row's lock.
+--
+-- Rules kept by every piece: all names are qualified and search_path is pinned; 22023 for refused input,
+-- naming the field, what was given and what is allowed; READ COMMITTED only (25001), so that no
+-- serialisation failure ever leaves a function; rows are locked in one order (job before item) and sets
+-- of jobs with SKIP LOCKED, so that no two of us wait for each other.
+
+create or replace function worker.version() returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return '0.1.0';
+comment on function worker.version() is
+'Version of the installed code. worker.schema_version holds the version of the tables; where the two differ, run SELECT worker.setup().';
+
+create or replace function worker.contract_version() returns integer
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return 1;
+comment on function worker.contract_version() is
+'Version of the protocol between executors and the database. An executor made for another number stops and says which side to update.';
+
+create or replace function worker.setting(p_name text, p_default text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return coalesce(nullif(current_setting('pg_worker_ext.' || p_name, true), ''), p_default);
+comment on function worker.setting(text, text) is
+'A setting pg_worker_ext.NAME, or the default where it is not set (as in the SQL-only install, where ALTER DATABASE … SET pg_worker_ext.NAME gives it).';
+
+create or replace function worker.refuse(p_field text, p_given text, p_allowed text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using
+    errcode = 'invalid_parameter_value',
+    message = format('%s: %s is not allowed', p_field,
+                     coalesce(left(p_given, 100) || case when length(p_given) > 100 then '…' else '' end, 'NULL')),
+    detail = format('Allowed: %s.', p_allowed);
+end $$;
+comment on function worker.refuse(text, text, text) is
+'Raises 22023 (invalid_parameter_value) with the field, what was given and what is allowed.';
+
+create or replace function worker.require_read_committed() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception using
+      errcode = 'active_sql_transaction',
+      message = format('transaction isolation %s is not supported here', current_setting('transaction_isolation')),
+      hint = 'Call this function in a READ COMMITTED transaction, PostgreSQL''s default.';
+  end if;
+end $$;
+comment on function worker.require_read_committed() is
+'Raises 25001 in REPEATABLE READ and SERIALIZABLE, where taking a row that somebody else has just taken would end in 40001.';
+
+create or replace function worker.fill_template(p_template text, p_context jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_rest text := p_template;
+  v_done text := '';
+  v_hit text[];
+begin
+  -- One pass: a value that itself contains {{…}} is text and stays text.
+  loop
+    v_hit := regexp_match(v_rest, '^(.*?)\{\{(\w+)\}\}(.*)$', 's');
+    exit when v_hit is null;
+    v_done := v_done || v_hit[1] || coalesce(p_context ->> v_hit[2], '');
+    v_rest := v_hit[3];
+  end loop;
+  return v_done || v_rest;
+end $$;
+comment on function worker.fill_template(text, jsonb) is
+'Replaces each {{name}} by the value of that name in the context (nothing where it is absent). Plain substitution: no expressions, no second pass.';
+
+create or replace function worker.number_from_hash(p_text text) returns bigint
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return ('x' || substr(md5(p_text), 1, 12))::bit(48)::bigint;
+comment on function worker.number_from_hash(text) is
+'A number from 0 to 2^48-1 that depends on the text alone: the seed of everything that must come out the same again. It stays below 2^53, so that JSON readers keep it exact.';
+
+create or replace function worker.title_key(p_title text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return regexp_replace(regexp_replace(lower(normalize(p_title, nfkc)), '^\s*(the|a|an)\s+', ''), '[^[:alnum:]]+', '', 'g');
+comment on function worker.title_key(text) is
+'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';
+
+-- sql/core/20_tables.sql
+
+-- The data side that every kind shares. Each function creates only what is absent and says whether it did.
+
+create or replace function worker.setup_table_meta() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.schema_version') is null then
+    create table worker.schema_version (
+      only_row boolean primary key default true check (only_row),
+      version text not null
+    );
+    comment on table worker.schema_version is 'Version of the tables, one row. Compared with worker.version() before anything is written.';
+  end if;
+  if to_regclass('worker.kinds') is null then
+    create table worker.kinds (
+      kind text primary key check (kind ~ '^[a-z][a-z0-9_]{0,40}$'),
+      job_type text not null unique,
+      shipped boolean not null default false,
+      parameters jsonb not null default '{}',
+      item_table text not null,
+      scope_parameter text check (scope_parameter = 'campaign_seed'),
+      title_field text,
+      system_prompt text not null,
+      prompt text not null,
+      prompt_version text not null default '1',
+      item_schema jsonb not null,
+      facets jsonb not null default '{}',
+      grammar jsonb,
+      sampling jsonb not null default '{}',
+      min_size integer,
+      batch_size integer,
+      context_function text,
+      check_function text,
+      store_function text
+    );
+    comment on table worker.kinds is
+      'The kinds of content as shipped: how to prompt for an item, how to check it, where it goes. A game''s own wishes belong in content_pools; worker.setup() rewrites the shipped rows.';
+    comment on column worker.kinds.item_table is 'Where its items are stored: a pool that is kept filled where min_size is given.';
+    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.check_parameters.';
+    comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
+    comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
+    comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';
+    comment on column worker.kinds.context_function is 'Function (parameters jsonb, facets jsonb, item_no int, seed bigint) → jsonb: what the prompt, the schema and the grammar are told.';
+    comment on column worker.kinds.check_function is 'Function (item jsonb, parameters jsonb) → text: the reason for a rejection, or NULL.';
+    comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id.';
+  end if;
+end $$;
+
+create or replace function worker.setup_table_jobs() returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('public.worker_jobs') is not null then
+    return false;
+  end if;
+  create table public.worker_jobs (
+    id uuid primary key default gen_random_uuid(),
+    job_type text not null,
+    parameters jsonb not null default '{}',
+    priority integer not null default 5 constraint worker_jobs_priority_check check (priority between 1 and 10),
+    status text not null default 'pending' constraint worker_jobs_status_check
+      check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
+    created_at timestamptz not null default now(),
+    started_at timestamptz,
+    completed_at timestamptz,
+    error_message text,
+    result jsonb,
+    run_at timestamptz not null default clock_timestamp(),
+    dedupe_key text,
+    attempts integer not null default 0,
+    max_attempts integer not null default 3 constraint worker_jobs_max_attempts_check check (max_attempts between 1 and 100),
+    lease_token uuid,
+    lease_expires_at timestamptz,
+    executor_id uuid,
+    asked integer not null default 1,
+    stored integer not null default 0,
+    progress jsonb not null default '{}'
+  -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
+  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+  -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
+  create index worker_jobs_pending on public.worker_jobs (priority, run_at, id)
+    where status = 'pending' and job_type <> 'check_all_pools';
+  create index worker_jobs_running on public.worker_jobs (id) where status = 'running';
+  create index worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
+    where status in ('pending', 'running');
+  create index worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
+  create unique index worker_jobs_one_pool_check on public.worker_jobs (job_type)
+    where job_type = 'check_all_pools' and status = 'pending';
+  create unique index worker_jobs_dedupe on public.worker_jobs (dedupe_key)
+    where dedupe_key is not null and status in ('pending', 'running');
+  comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
+  comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
+  comment on column public.worker_jobs.run_at is 'Not before this time.';
+  comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
+  comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
+  comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
+  comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
+  comment on column public.worker_jobs.asked is 'Items asked for.';
+  comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
+  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+  return true;
+end $$;
+
+create or replace function worker.setup_table_ledger() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.items') is null then
+    create table worker.items (
+      job_id uuid not null,
+      item_no integer not null,
+      kind text not null,
+      scope text not null default '',
+      item_id uuid not null,
+      title text,
+      title_key text,
+      created_at timestamptz not null default now(),
+      primary key (job_id, item_no),
+      constraint items_title_once unique (kind, scope, title_key)
+    );
+    create index items_recent on worker.items (kind, scope, created_at);
+    comment on table worker.items is
+      'Ledger of the generated items. Its keys are what makes a repeated store harmless (job_id, item_no) and an equal title impossible (kind, scope, title_key).';
+  end if;
+end $$;
+
+create or replace function worker.setup_table_pools() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('public.content_pools') is null then
+    create table public.content_pools (
+      kind text primary key,
+      min_size integer not null constraint content_pools_min_size_check check (min_size between 0 and 100000),
+      batch_size integer not null constraint content_pools_batch_size_check check (batch_size between 1 and 1000),
+      enabled boolean not null default true,
+      prompt text,
+      system_prompt text,
+      temperature real constraint content_pools_temperature_check check (temperature between 0 and 5),
+      max_tokens integer constraint content_pools_max_tokens_check check (max_tokens between 16 and 131072),
+      model text
+    );
+    comment on table public.content_pools is
+      'A row per kind: how large its pool is kept, and the game''s own prompt, temperature or model. NULL means as shipped. The next item obeys an UPDATE.';
+    comment on column public.content_pools.min_size is 'The pool is refilled when fewer unused items are there. For POIs: in each campaign.';
+    comment on column public.content_pools.batch_size is 'Items per refill job, and the default of a job''s count.';
+    comment on column public.content_pools.enabled is 'false: this pool is not refilled by itself.';
+  end if;
+  if to_regclass('worker.campaigns') is null then
+    create table worker.campaigns (
+      campaign_seed text primary key check (campaign_seed <> ''),
+      asked_at timestamptz not null default now()
+    );
+    comment on table worker.campaigns is 'Campaigns whose pools are kept filled: those of the characters table and those that were asked for. DELETE a row to let a campaign rest.';
+  end if;
+  if to_regclass('worker.pool_trouble') is null then
+    create table worker.pool_trouble (
+      kind text not null,
+      scope text not null default '',
+      failures integer not null,
+      last_failure text not null,
+      last_failed_at timestamptz not null,
+      next_try_at timestamptz not null,
+      primary key (kind, scope)
+    );
+    comment on table worker.pool_trouble is 'Pools whose last job failed: not refilled again before next_try_at, a minute doubling to an hour.';
+  end if;
+end $$;
+
+create or replace function worker.setup_table_executors() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.executors') is null then
+    create table worker.executors (
+      id uuid primary key,
+      started_at timestamptz not null default now(),
+      last_seen timestamptz not null default now(),
+      info jsonb not null default '{}'
+    ) with (fillfactor = 50);
+    comment on table worker.executors is 'The executors and what they last said of themselves (worker.report_executor).';
+  end if;
+end $$;
+
+create or replace function worker.setup_pool(p_table text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+declare
+  v_table regclass := p_table;
+  v_name text := (select relname from pg_class where oid = v_table);
+begin
+  execute format('alter table %s
+    add column if not exists used boolean not null default false,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists used_at timestamptz,
+    add column if not exists pool_key double precision not null default random(),
+    add column if not exists request_id text,
+    add column if not exists provenance jsonb', v_table);
+  execute format('create unique index if not exists %I on %s (request_id) where request_id is not null',
+                 v_name || '_request', v_table);
+  execute format('comment on column %s.used is %L', v_table, 'true once claimed; a claim never hands an item out twice.');
+  execute format('comment on column %s.pool_key is %L', v_table, 'Random; where a claim starts to look.');
+  execute format('comment on column %s.request_id is %L', v_table, 'The request that claimed this item; the same request gets it again.');
+  execute format('comment on column %s.provenance is %L', v_table,
+                 'Where the item comes from: generator, model, prompt_version, seed, facets, job_id, item_no, tokens. NULL: written by hand.');
+end $$;
+comment on function worker.setup_pool(text) is
+'Gives a table the columns that every pool has. Part of worker.setup().';
+
+create or replace function worker.setup_pool_triggers(p_table text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table regclass := p_table;
+begin
+  execute format('create or replace trigger pool_used after update of used on %s for each statement execute function worker.wake(''pools'')', v_table);
+  execute format('create or replace trigger pool_deleted after delete on %s for each statement execute function worker.wake(''pools'')', v_table);
+end $$;
+comment on function worker.setup_pool_triggers(text) is
+'Lets claims, updates and deletes on a pool wake the background worker at commit. Part of worker.setup().';
+
+-- sql/core/30_parameters.sql
+
+-- What a job may ask for: checked at the door by one interpreter of worker.kinds.parameters.
+
+create or replace function worker.check_parameter(p_name text, p_rule jsonb, p_value jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_low numeric := (p_rule ->> 'min')::numeric;
+  v_high numeric := (p_rule ->> 'max')::numeric;
+  v_given text := p_value #>> '{}';
+  v_ok boolean;
+  v_allowed text;
+begin
+  -- CASE, not AND: only CASE promises that a cast is not tried before its guard.
+  case p_rule ->> 'type'
+  when 'integer' then
+    v_allowed := format('an integer from %s to %s', v_low, v_high);
+    v_ok := case when jsonb_typeof(p_value) = 'number'
+                 then v_given::numeric = trunc(v_given::numeric) and v_given::numeric between v_low and v_high
+                 else false end;
+  when 'integer_range', 'number_range' then
+    v_allowed := format('two %s [low, high] from %s to %s, low not above high',
+      case when p_rule ->> 'type' = 'integer_range' then 'integers' else 'numbers' end, v_low, v_high);
+    v_ok := worker.is_range(p_value, v_low, v_high, p_rule ->> 'type' = 'integer_range');
+  when 'text' then
+    v_allowed := format('a text of 1 to %s characters', p_rule ->> 'max_length');
+    v_ok := jsonb_typeof(p_value) = 'string' and btrim(v_given) <> ''
+            and length(v_given) <= (p_rule ->> 'max_length')::int;
+  when 'uuid' then
+    v_allowed := 'a uuid';
+    v_ok := jsonb_typeof(p_value) = 'string'
+            and v_given ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
+  when 'one_of' then
+    v_allowed := (select string_agg(v, ', ') from jsonb_array_elements_text(p_rule -> 'values') v);
+    v_ok := jsonb_typeof(p_value) = 'string' and (p_rule -> 'values') ? v_given;
+  when 'messages' then
+    v_allowed := format('a list of 1 to %s {"role": "player" or "dm", "content": text}', p_rule ->> 'max');
+    v_ok := worker.is_messages(p_value, v_high::int);
+  end case;
+  if v_ok is not true then
+    perform worker.refuse('parameters.' || p_name, p_value::text, v_allowed);
+  end if;
+end $$;
+comment on function worker.check_parameter(text, jsonb, jsonb) is
+'Checks one parameter of a job against its rule in worker.kinds.parameters; refuses it with 22023.';
+
+create or replace function worker.is_range(p_value jsonb, p_low numeric, p_high numeric, p_whole boolean) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+return case
+  when jsonb_typeof(p_value) <> 'array' then false
+  when jsonb_array_length(p_value) <> 2 then false
+  when jsonb_typeof(p_value -> 0) <> 'number' or jsonb_typeof(p_value -> 1) <> 'number' then false
+  else (p_value ->> 0)::numeric <= (p_value ->> 1)::numeric
+       and (p_value ->> 0)::numeric >= p_low and (p_value ->> 1)::numeric <= p_high
+       and (not p_whole or ((p_value ->> 0)::numeric = trunc((p_value ->> 0)::numeric)
+                            and (p_value ->> 1)::numeric = trunc((p_value ->> 1)::numeric)))
+end;
+comment on function worker.is_range(jsonb, numeric, numeric, boolean) is
+'Whether the value is a JSON array [low, high] within the bounds, of whole numbers where asked.';
+
+create or replace function worker.is_messages(p_value jsonb, p_most integer) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp
+return case
+  when jsonb_typeof(p_value) <> 'array' then false
+  when jsonb_array_length(p_value) not between 1 and p_most then false
+  else (select bool_and(coalesce(jsonb_typeof(m) = 'object' and m ->> 'role' in ('player', 'dm')
+                                 and jsonb_typeof(m -> 'content') = 'string' and btrim(m ->> 'content') <> '', false))
+          from jsonb_array_elements(p_value) m)
+end;
+comment on function worker.is_messages(jsonb, integer) is
+'Whether the value is a list of {"role": "player" or "dm", "content": text}, not longer than p_most.';
+
+create or replace function worker.check_parameters(p_rules jsonb, p_parameters jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text;
+  v_value jsonb;
+begin
+  if jsonb_typeof(p_parameters) <> 'object' then
+    perform worker.refuse('parameters', p_parameters::text, 'a JSON object'
+      || case when jsonb_typeof(p_parameters) = 'string' then ' (this is a JSON string: pass the object itself, not its text)' else '' end);
+  end if;
+  for v_name, v_value in select * from jsonb_each(p_parameters) loop
+    if not p_rules ? v_name then
+      perform worker.refuse('parameters', v_name,
+        coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(p_rules) k), 'no parameters for this job type'));
+    end if;
+    -- null means the default, as a missing key does
+    if v_value <> 'null' then
+      perform worker.check_parameter(v_name, p_rules -> v_name, v_value);
+    end if;
+  end loop;
+  for v_name in select key from jsonb_each(p_rules) where (value ->> 'required')::boolean loop
+    if p_parameters ->> v_name is null then
+      perform worker.check_parameter(v_name, p_rules -> v_name, 'null');
+    end if;
+  end loop;
+end $$;
+comment on function worker.check_parameters(jsonb, jsonb) is
+'Checks a job''s parameters against the rules of its kind: wrong types, values out of range, unknown and missing keys are refused with 22023.';
+
+create or replace function worker.job_parameters(p_rules jsonb, p_parameters jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return coalesce((select jsonb_object_agg(key, value -> 'default') from jsonb_each(p_rules) where value ? 'default'), '{}')
+       || jsonb_strip_nulls(p_parameters);
+comment on function worker.job_parameters(jsonb, jsonb) is
+'The parameters of a job with the defaults of its kind filled in.';
+
+-- sql/core/35_job_triggers.sql
+
+-- What holds for every row of worker_jobs, whoever writes it: a function of ours or a plain INSERT or UPDATE.
+
+create or replace function worker.job_inserted() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kind record;
+begin
+  select k.parameters, k.scope_parameter, coalesce(p.batch_size, k.batch_size, 1) as batch_size
+    into v_kind
+    from worker.kinds k left join public.content_pools p on p.kind = k.kind
+   where k.job_type = new.job_type;
+  if not found and new.job_type is distinct from 'check_all_pools' then
+    perform worker.refuse('job_type', new.job_type,
+      (select string_agg(t, ', ' order by t) from (select job_type from worker.kinds union select 'check_all_pools') x(t)));
+  end if;
+  new.parameters := coalesce(new.parameters, '{}');
+  perform worker.check_parameters(coalesce(v_kind.parameters, '{}'), new.parameters);
+  new.priority := coalesce(new.priority, 5);
+  if new.priority not between 1 and 10 then
+    perform worker.refuse('priority', new.priority::text, 'an integer from 1 (most urgent) to 10');
+  end if;
+  if new.dedupe_key = '' or length(new.dedupe_key) > 500 then
+    perform worker.refuse('dedupe_key', new.dedupe_key, 'a text of 1 to 500 characters, or NULL');
+  end if;
+  new.run_at := coalesce(new.run_at, clock_timestamp());
+  new.asked := coalesce((new.parameters ->> 'count')::int, v_kind.batch_size, 1);
+  if new.status = 'running' then
+    new.lease_token := coalesce(new.lease_token, gen_random_uuid());
+    new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '30 minutes');
+    new.started_at := coalesce(new.started_at, now());
+  end if;
+  if v_kind.scope_parameter = 'campaign_seed' then
+    insert into worker.campaigns (campaign_seed) values (new.parameters ->> 'campaign_seed') on conflict do nothing;
+  end if;
+  return new;
+end $$;
+comment on function worker.job_inserted() is
+'Trigger: checks a new job and fills in its defaults; refuses it with 22023.';
+
+create or replace function worker.job_status_changed() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if new.status in ('completed', 'failed', 'cancelled') then
+    new.completed_at := coalesce(case when new.completed_at is distinct from old.completed_at then new.completed_at end, now());
+  elsif new.status = 'pending' then
+    new.completed_at := null;
+    new.lease_expires_at := null;
+  elsif new.status = 'running' then
+    new.completed_at := null;
+    if new.lease_token is not distinct from old.lease_token then
+      -- Set running by a plain UPDATE: somebody's own worker, which never beats. The token changes, so that
+      -- an executor that held this job earlier cannot write to it.
+      new.lease_token := gen_random_uuid();
+      new.lease_expires_at := now() + interval '30 minutes';
+      new.started_at := coalesce(case when new.started_at is distinct from old.started_at then new.started_at end, now());
+      new.attempts := old.attempts + 1;
+      new.executor_id := null;
+    end if;
+  end if;
+  return new;
+end $$;
+comment on function worker.job_status_changed() is
+'Trigger: keeps completed_at and the lease true when a status changes, also by a plain UPDATE; a job set running by hand gets 30 minutes.';
+
+create or replace function worker.setup_job_triggers() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  create or replace trigger job_inserted before insert on public.worker_jobs
+    for each row execute function worker.job_inserted();
+  create or replace trigger job_status_changed before update of status on public.worker_jobs
+    for each row when (old.status is distinct from new.status) execute function worker.job_status_changed();
+  create or replace trigger job_enqueued after insert on public.worker_jobs
+    for each statement execute function worker.wake('jobs');
+  create or replace trigger job_pending_again after update on public.worker_jobs
+    for each row when (new.status = 'pending' and (old.status <> 'pending' or old.run_at is distinct from new.run_at))
+    execute function worker.wake('jobs');
+end $$;
+
+create or replace function worker.pool_changed() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Whoever changes a pool may have mended what made its jobs fail.
+  delete from worker.pool_trouble where kind = new.kind;
+  return new;
+end $$;
+comment on function worker.pool_changed() is
+'Trigger: a changed pool is tried again at once, whatever failed before.';
+
+create or replace function worker.setup_pools_triggers() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  create or replace trigger pool_changed before insert or update on public.content_pools
+    for each row execute function worker.pool_changed();
+  create or replace trigger pools_changed after insert or update on public.content_pools
+    for each statement execute function worker.wake('pools');
+end $$;
+
+-- sql/core/40_game_queue.sql
+
+-- The game's door to the queue.
+
+create or replace function public.enqueue_worker_job(
+  p_job_type text,
+  p_parameters jsonb default null,
+  p_priority integer default 5,
+  p_run_at timestamptz default null,
+  p_dedupe_key text default null
+) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  perform worker.require_read_committed();
+  loop
+    insert into public.worker_jobs (job_type, parameters, priority, run_at, dedupe_key)
+    values (p_job_type, p_parameters, p_priority, p_run_at, p_dedupe_key)
+    on conflict do nothing
+    returning id into v_id;
+    exit when v_id is not null;
+    -- Its twin is there already. Where that one has just ended, the next round inserts.
+    select j.id into v_id from public.worker_jobs j
+     where j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running');
+    exit when v_id is not null;
+    select j.id into v_id from public.worker_jobs j
+     where j.job_type = p_job_type and j.job_type = 'check_all_pools' and j.status = 'pending';
+    exit when v_id is not null;
+  end loop;
+  return v_id;
+end $$;
+comment on function public.enqueue_worker_job(text, jsonb, integer, timestamptz, text) is
+'Enqueues a job in the caller''s transaction and returns its id. p_job_type: check_all_pools, generate_quests, generate_npcs, generate_encounters, generate_dungeons, generate_pois, summarize_session or a kind of your own. p_parameters: a JSON object, checked. p_priority: 1 (most urgent) to 10. p_run_at: not before. p_dedupe_key: while a job with this key is pending or running, its id is returned and none is made. Errors: 22023 names the field, what was given and what is allowed.';
+
+create or replace function public.schedule_pool_check() returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  perform worker.require_read_committed();
+  insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
+  on conflict do nothing
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function public.schedule_pool_check() is
+'Enqueues a check of all pools and returns its id; NULL when one is pending already. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+
+create or replace function public.cancel_worker_job(p_job_id uuid) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.require_read_committed();
+  if p_job_id is null then
+    perform worker.refuse('p_job_id', null, 'a uuid');
+  end if;
+  update public.worker_jobs set status = 'cancelled', error_message = 'cancelled'
+   where id = p_job_id and status in ('pending', 'running');
+  return found;
+end $$;
+comment on function public.cancel_worker_job(uuid) is
+'Cancels a pending or running job; what it stored stays. Returns false where there is no such job. The executor hears of it with its next heartbeat and drops the work.';
+
+create or replace function public.retry_worker_job(p_job_id uuid) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.require_read_committed();
+  if p_job_id is null then
+    perform worker.refuse('p_job_id', null, 'a uuid');
+  end if;
+  perform 1 from public.worker_jobs where id = p_job_id and status in ('failed', 'cancelled') for update;
+  return found and worker.put_back(p_job_id, clock_timestamp(), 0, null, false);
+end $$;
+comment on function public.retry_worker_job(uuid) is
+'Gives a failed or cancelled job back to the queue with all its attempts; it goes on from what it has stored. Returns false where there is no such job, or where another job with its dedupe key is pending or running.';
+
+create or replace function worker.put_back(
+  p_job_id uuid, p_run_at timestamptz, p_attempts integer, p_reason text, p_keep_token boolean
+) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  update public.worker_jobs
+     set status = 'pending', run_at = p_run_at, attempts = p_attempts, error_message = p_reason,
+         lease_token = case when p_keep_token then lease_token end, executor_id = null
+   where id = p_job_id;
+  return true;
+exception when unique_violation then
+  -- One bad apple must not spoil the basket: where a twin is on the way, this one is done with.
+  update public.worker_jobs j
+     set status = 'cancelled',
+         error_message = 'superseded by ' || coalesce((
+           select t.id::text from public.worker_jobs t
+            where t.id <> j.id
+              and ((t.dedupe_key = j.dedupe_key and t.status in ('pending', 'running'))
+                   or (t.job_type = 'check_all_pools' and j.job_type = t.job_type and t.status = 'pending'))
+            limit 1), 'another job')
+   where j.id = p_job_id;
+  return false;
+end $$;
+comment on function worker.put_back(uuid, timestamptz, integer, text, boolean) is
+'Makes a locked job pending again; where a twin (same dedupe key, or another pool check) is on the way it ends as cancelled instead, and the answer is false.';
+
+-- sql/core/45_lease.sql
+
+-- The executor's door, first half: the lease.
+
+create or replace function worker.schema_version() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.schema_version') is null then
+    return null;
+  end if;
+  return (select v.version from worker.schema_version v);
+end $$;
+comment on function worker.schema_version() is
+'Version of the tables, NULL where there are none. worker.version() is the code''s.';
+
+create or replace function worker.require_ready() returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if worker.schema_version() is distinct from worker.version() then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('the tables are of version %s, the code is of version %s',
+                       coalesce(worker.schema_version(), 'none'), worker.version()),
+      hint = 'Run SELECT worker.setup(); as the owner of the tables.';
+  end if;
+  -- After a restore by somebody else the code may have another owner than the tables: then it must not act,
+  -- for it would run the tables' triggers with rights that their owner does not have.
+  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> current_user::regrole then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('the functions of schema worker belong to %s, the table worker_jobs to another role', current_user),
+      hint = 'Run SELECT worker.setup(); as a superuser.';
+  end if;
+end $$;
+comment on function worker.require_ready() is
+'Raises 55000 where code and tables are of different versions or owners.';
+
+create or replace function worker.lease_jobs(p_executor uuid, p_limit integer default 1, p_lease_seconds integer default 30)
+returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
+               asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  perform worker.check_lease_seconds(p_lease_seconds);
+  if p_executor is null then
+    perform worker.refuse('p_executor', null, 'the uuid of the executor');
+  end if;
+  if p_limit is null or p_limit not between 1 and 1000 then
+    perform worker.refuse('p_limit', p_limit::text, 'an integer from 1 to 1000');
+  end if;
+  return query
+  with due as (
+    select pick.id
+      from generate_series(1, 10) as level(priority)
+     cross join lateral (
+       select j.id from public.worker_jobs j
+        where j.status = 'pending' and j.job_type <> 'check_all_pools'
+          and j.priority = level.priority and j.run_at <= v_now
+        order by j.run_at, j.id
+        limit p_limit
+        for update skip locked) pick
+     limit p_limit),
+  leased as (
+    update public.worker_jobs j
+       set status = 'running', started_at = v_now, executor_id = p_executor, attempts = j.attempts + 1,
+           lease_token = gen_random_uuid(), lease_expires_at = v_now + make_interval(secs => p_lease_seconds)
+      from due where j.id = due.id
+    returning j.*)
+  select l.id, l.lease_token, l.job_type, k.kind, l.priority, l.parameters, l.asked, l.stored, l.attempts,
+         l.max_attempts, l.lease_expires_at
+    from leased l left join worker.kinds k on k.job_type = l.job_type
+   order by l.priority, l.run_at, l.id;
+end $$;
+comment on function worker.lease_jobs(uuid, integer, integer) is
+'Takes up to p_limit due jobs, the most urgent first, for p_lease_seconds (5 to 3600). Each comes with a lease token, to be named in every later call about the job. Renew with worker.heartbeat about every third of the lease. An attempt is charged here and given back by worker.release_job.';
+
+create or replace function worker.check_lease_seconds(p_lease_seconds integer) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_lease_seconds is null or p_lease_seconds not between 5 and 3600 then
+    perform worker.refuse('p_lease_seconds', p_lease_seconds::text, 'an integer from 5 to 3600');
+  end if;
+end $$;
+
+create or replace function worker.heartbeat(p_job_ids uuid[], p_lease_tokens uuid[], p_lease_seconds integer default 30)
+returns table (job_id uuid, outcome text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_lease record;
+begin
+  perform worker.require_read_committed();
+  perform worker.check_lease_seconds(p_lease_seconds);
+  if cardinality(p_job_ids) is distinct from cardinality(p_lease_tokens) then
+    perform worker.refuse('p_lease_tokens', cardinality(p_lease_tokens)::text || ' tokens', 'one token for each job');
+  end if;
+  -- In the order of ids, as everything that locks several jobs.
+  for v_lease in select * from unnest(p_job_ids, p_lease_tokens) as l(id, token) order by l.id loop
+    update public.worker_jobs j
+       set lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_seconds)
+     where j.id = v_lease.id and j.lease_token = v_lease.token and j.status = 'running';
+    job_id := v_lease.id;
+    outcome := case when found then 'ok' else worker.lease_state(v_lease.id, v_lease.token) end;
+    if outcome = 'already done' then
+      outcome := 'lease lost';
+    end if;
+    return next;
+  end loop;
+end $$;
+comment on function worker.heartbeat(uuid[], uuid[], integer) is
+'Renews the leases of these jobs. outcome per job: ok; cancelled (drop the work); lease lost (drop the work, another may have it).';
+
+create or replace function worker.lease_state(p_job_id uuid, p_lease_token uuid) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return coalesce((
+    select case j.status when 'running' then 'held' when 'cancelled' then 'cancelled' else 'already done' end
+      from public.worker_jobs j where j.id = p_job_id and j.lease_token = p_lease_token), 'lease lost');
+end $$;
+comment on function worker.lease_state(uuid, uuid) is
+'What a lease token is worth: held; cancelled (the job was cancelled under it); already done (finished, failed or given back with it); lease lost.';
+
+create or replace function worker.lock_lease(p_job_id uuid, p_lease_token uuid) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.require_read_committed();
+  perform 1 from public.worker_jobs where id = p_job_id for update;
+  return worker.lease_state(p_job_id, p_lease_token);
+end $$;
+comment on function worker.lock_lease(uuid, uuid) is
+'The fence: locks the job until the end of the transaction and says what the token is worth (worker.lease_state).';
+
+create or replace function worker.complete_job(p_job_id uuid, p_lease_token uuid)
+returns table (outcome text, reason text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_job record;
+begin
+  outcome := worker.lock_lease(p_job_id, p_lease_token);
+  if outcome = 'held' then
+    select * into v_job from public.worker_jobs where id = p_job_id;
+    if v_job.stored < v_job.asked then
+      outcome := 'incomplete';
+      reason := format('%s of %s items are stored', v_job.stored, v_job.asked);
+    else
+      update public.worker_jobs
+         set status = 'completed', error_message = null, result = worker.job_result(asked, stored, progress)
+       where id = p_job_id;
+      perform worker.settle_pool(v_job.job_type, v_job.parameters, null);
+      outcome := 'completed';
+    end if;
+  end if;
+  return next;
+end $$;
+comment on function worker.complete_job(uuid, uuid) is
+'Finishes a job whose items are all stored. outcome: completed; incomplete (nothing changed); already done (this token finished it before); cancelled; lease lost.';
+
+create or replace function worker.fail_job(p_job_id uuid, p_lease_token uuid, p_error text, p_permanent boolean default false)
+returns table (outcome text, reason text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  outcome := worker.lock_lease(p_job_id, p_lease_token);
+  if outcome = 'held' then
+    outcome := worker.end_attempt(p_job_id, coalesce(p_error, 'no reason given'), coalesce(p_permanent, false), true);
+  end if;
+  return next;
+end $$;
+comment on function worker.fail_job(uuid, uuid, text, boolean) is
+'Ends an attempt that did not succeed. outcome: retry later (attempts are left); failed (they are spent, or p_permanent: what it stored stays, retry_worker_job starts it again); already done; cancelled; lease lost.';
+
+create or replace function worker.end_attempt(p_job_id uuid, p_error text, p_permanent boolean, p_keep_token boolean) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job record;
+begin
+  select * into v_job from public.worker_jobs where id = p_job_id;
+  if v_job.attempts < v_job.max_attempts and not p_permanent then
+    -- 30 s, 1 min, 2 min … at most an hour
+    perform worker.put_back(p_job_id,
+      clock_timestamp() + least(interval '1 hour', interval '30 seconds' * 2 ^ least(v_job.attempts - 1, 10)),
+      v_job.attempts, left(p_error, 2000), p_keep_token);
+    return 'retry later';
+  end if;
+  update public.worker_jobs
+     set status = 'failed', error_message = left(p_error, 2000), result = worker.job_result(asked, stored, progress)
+   where id = p_job_id;
+  perform worker.settle_pool(v_job.job_type, v_job.parameters, left(p_error, 2000));
+  return 'failed';
+end $$;
+comment on function worker.end_attempt(uuid, text, boolean, boolean) is
+'What follows when an attempt at a locked job ends without success: a later retry, or failed.';
+
+create or replace function worker.release_job(
+  p_job_id uuid, p_lease_token uuid, p_delay_seconds integer default 0, p_reason text default null
+) returns table (outcome text, reason text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_attempts integer;
+begin
+  if p_delay_seconds is null or p_delay_seconds not between 0 and 86400 then
+    perform worker.refuse('p_delay_seconds', p_delay_seconds::text, 'an integer from 0 to 86400');
+  end if;
+  outcome := worker.lock_lease(p_job_id, p_lease_token);
+  if outcome = 'held' then
+    select attempts into v_attempts from public.worker_jobs where id = p_job_id;
+    perform worker.put_back(p_job_id, clock_timestamp() + make_interval(secs => p_delay_seconds),
+                            greatest(v_attempts - 1, 0), left(p_reason, 2000), true);
+    outcome := 'released';
+  end if;
+  return next;
+end $$;
+comment on function worker.release_job(uuid, uuid, integer, text) is
+'Gives a job back that could not be done now (no model, shutting down): the attempt is not charged, the job is due again in p_delay_seconds (0 to 86400). outcome: released; already done; cancelled; lease lost.';
+
+create or replace function worker.job_result(p_asked integer, p_stored integer, p_progress jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return jsonb_build_object('asked', p_asked, 'stored', p_stored) || p_progress;
+comment on function worker.job_result(integer, integer, jsonb) is
+'The result of a job: asked, stored, and its progress (rejected by reason, duplicates, tokens, seconds, model).';
+
+create or replace function worker.settle_pool(p_job_type text, p_parameters jsonb, p_failure text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kind record;
+  v_scope text;
+begin
+  select kind, scope_parameter into v_kind from worker.kinds where job_type = p_job_type and min_size is not null;
+  if not found then
+    return;
+  end if;
+  v_scope := coalesce(p_parameters ->> v_kind.scope_parameter, '');
+  if p_failure is null then
+    delete from worker.pool_trouble where kind = v_kind.kind and scope = v_scope;
+  else
+    insert into worker.pool_trouble as t (kind, scope, failures, last_failure, last_failed_at, next_try_at)
+    values (v_kind.kind, v_scope, 1, p_failure, now(), now() + interval '1 minute')
+    on conflict (kind, scope) do update
+       set failures = t.failures + 1, last_failure = excluded.last_failure, last_failed_at = now(),
+           next_try_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(t.failures, 10));
+  end if;
+end $$;
+comment on function worker.settle_pool(text, jsonb, text) is
+'Notes what the end of a job means for its pool: a failure makes the refill wait a minute, doubling to an hour; a success ends the wait.';
+
+-- sql/core/50_items.sql
+
+-- The executor's door, second half: what to write next, and storing it.
+
+create or replace function worker.kind_in_force(p_kind text)
+returns table (kind text, job_type text, parameters jsonb, item_table text, scope_parameter text, title_field text,
+               system_prompt text, prompt text, prompt_version text, item_schema jsonb, facets jsonb, grammar jsonb,
+               sampling jsonb, model text, context_function text, check_function text, store_function text)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select k.kind, k.job_type, k.parameters, k.item_table, k.scope_parameter, k.title_field,
+         coalesce(p.system_prompt, k.system_prompt), coalesce(p.prompt, k.prompt),
+         case when p.prompt is null and p.system_prompt is null then k.prompt_version
+              else 'own-' || left(md5(concat(p.system_prompt, '|', p.prompt)), 8) end,
+         k.item_schema, k.facets, k.grammar,
+         k.sampling || jsonb_strip_nulls(jsonb_build_object('temperature', p.temperature, 'max_tokens', p.max_tokens)),
+         p.model, k.context_function, k.check_function, k.store_function
+    from worker.kinds k left join public.content_pools p on p.kind = k.kind
+   where k.kind = p_kind;
+  if not found then
+    perform worker.refuse('kind', p_kind, (select string_agg(k.kind, ', ' order by k.kind) from worker.kinds k));
+  end if;
+end $$;
+comment on function worker.kind_in_force(text) is
+'A kind as it is in force now: as shipped, overridden by what the game set in content_pools.';
+
+create or replace function worker.draw_facets(p_facets jsonb, p_draw text, p_no bigint) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return coalesce((
+  select jsonb_object_agg(f.key, (
+           select v from jsonb_array_elements(f.value) v
+            order by md5(p_draw || f.key || v::text) collate "C"
+           offset mod(p_no, jsonb_array_length(f.value)) limit 1))
+    from jsonb_each(p_facets) f
+   where jsonb_array_length(f.value) > 0), '{}');
+comment on function worker.draw_facets(jsonb, text, bigint) is
+'One value from each list: the lists are shuffled by p_draw, and p_no counts through them, so that a list is used up before a value comes again.';
+
+create or replace function worker.narrow_schema(p_schema jsonb, p_narrow jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return case when p_narrow is null then p_schema else jsonb_set(p_schema, '{properties}', (
+  select jsonb_object_agg(p.key, p.value || coalesce(p_narrow -> p.key, '{}')) from jsonb_each(p_schema -> 'properties') p)) end;
+comment on function worker.narrow_schema(jsonb, jsonb) is
+'The kind''s JSON Schema with the bounds of one item added to its properties.';
+
+create or replace function worker.recent_titles(p_kind text, p_scope text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select string_agg('- ' || left(t.title, 100), E'\n')
+            from (select i.title from worker.items i where i.kind = p_kind and i.scope = p_scope and i.title is not null
+                   order by i.created_at desc limit 30) t);
+end $$;
+comment on function worker.recent_titles(text, text) is
+'The last 30 titles of a pool as a list, for the end of the prompt: do not use these again.';
+
+create or replace function worker.prepare_item(p_kind text, p_parameters jsonb, p_item_no integer, p_draw text, p_try integer)
+returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, seed bigint, facets jsonb,
+               prompt_version text, grammar jsonb, context jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_kind record;
+  v_parameters jsonb;
+begin
+  select * into v_kind from worker.kind_in_force(p_kind);
+  v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
+  seed := worker.number_from_hash(concat_ws(':', p_draw, p_item_no, p_try));
+  -- A further try draws far away from where the first tries of the other items draw.
+  facets := worker.draw_facets(v_kind.facets, p_draw, p_item_no - 1 + p_try * 7919::bigint);
+  context := v_parameters || facets || jsonb_build_object('item_no', p_item_no);
+  if v_kind.context_function is not null then
+    -- The owner's own function, named in a table that only the owner writes.
+    execute format('select %s($1, $2, $3, $4)', v_kind.context_function::regproc)
+       into context using v_parameters, facets, p_item_no, seed;
+    context := v_parameters || facets || jsonb_build_object('item_no', p_item_no) || context;
+  end if;
+  context := context || jsonb_build_object('recent_titles',
+    coalesce(worker.recent_titles(p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, '')), '(none yet)'));
+  messages := jsonb_build_array(
+    jsonb_build_object('role', 'system', 'content', worker.fill_template(v_kind.system_prompt, context)),
+    jsonb_build_object('role', 'user', 'content', worker.fill_template(v_kind.prompt, context)));
+  item_schema := worker.narrow_schema(v_kind.item_schema, context -> 'narrow');
+  sampling := v_kind.sampling;
+  model := v_kind.model;
+  prompt_version := v_kind.prompt_version;
+  grammar := v_kind.grammar;
+  return next;
+end $$;
+comment on function worker.prepare_item(text, jsonb, integer, text, integer) is
+'Everything that a generator needs to write one item: finished messages, JSON Schema, sampling, seed, facets, grammar and context.';
+
+create or replace function worker.next_item(
+  p_job_id uuid, p_lease_token uuid, p_in_flight integer[] default '{}', p_try integer default 0, p_item_no integer default null
+) returns table (outcome text, reason text, item_no integer, messages jsonb, item_schema jsonb, sampling jsonb, model text,
+                 seed bigint, facets jsonb, prompt_version text, grammar jsonb, context jsonb)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_job record;
+  v_state text;
+begin
+  perform worker.require_read_committed();
+  v_state := worker.lease_state(p_job_id, p_lease_token);
+  if v_state <> 'held' then
+    return query select case v_state when 'cancelled' then v_state else 'lease lost' end, null::text, null::int,
+      null::jsonb, null::jsonb, null::jsonb, null::text, null::bigint, null::jsonb, null::text, null::jsonb, null::jsonb;
+    return;
+  end if;
+  select j.asked, j.attempts, j.parameters, k.kind into v_job
+    from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
+  item_no := p_item_no;
+  if item_no is null then
+    select n into item_no from generate_series(1, v_job.asked) n
+     where n <> all (coalesce(p_in_flight, '{}'))
+       and not exists (select from worker.items i where i.job_id = p_job_id and i.item_no = n)
+     order by n limit 1;
+  end if;
+  if item_no is null then
+    outcome := 'none';
+    return next;
+    return;
+  end if;
+  select p.* into messages, item_schema, sampling, model, seed, facets, prompt_version, grammar, context
+    from worker.prepare_item(v_job.kind, v_job.parameters, item_no, concat_ws(':', p_job_id, v_job.attempts), coalesce(p_try, 0)) p;
+  outcome := 'item';
+  return next;
+exception when no_data_found or insufficient_privilege then
+  -- What the item is made from is not there, or may not be read: no further attempt would change that.
+  perform worker.lock_lease(p_job_id, p_lease_token);
+  perform worker.end_attempt(p_job_id, sqlerrm, true, true);
+  return query select 'failed', sqlerrm, null::int, null::jsonb, null::jsonb, null::jsonb, null::text, null::bigint,
+    null::jsonb, null::text, null::jsonb, null::jsonb;
+end $$;
+comment on function worker.next_item(uuid, uuid, integer[], integer, integer) is
+'What to write next for a leased job. p_in_flight: item numbers being written now. After a rejection ask again for the same p_item_no with p_try + 1: other facets, another seed. outcome: item (messages ready to send, item_schema, sampling, model (NULL: the executor''s), seed, facets, prompt_version; grammar and context for a generator without a model); none (all items are stored or in flight); failed (the job has just failed for good: reason); cancelled; lease lost.';
+
+create or replace function worker.store_item(
+  p_job_id uuid, p_lease_token uuid, p_item_no integer, p_item jsonb, p_provenance jsonb default '{}'
+) returns table (outcome text, reason text, item_id uuid, stored integer, asked integer)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_state text := worker.lock_lease(p_job_id, p_lease_token);
+  v_job record;
+  v_provenance jsonb := coalesce(p_provenance, '{}') || jsonb_build_object('job_id', p_job_id, 'item_no', p_item_no);
+begin
+  select j.asked, j.stored, j.parameters, k.kind into v_job
+    from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
+  asked := v_job.asked;
+  stored := v_job.stored;
+  -- A reply that was lost: the item is there, say so again.
+  select i.item_id into item_id from worker.items i
+   where i.job_id = p_job_id and i.item_no = p_item_no and v_state in ('held', 'already done');
+  if item_id is not null then
+    outcome := 'stored';
+    return next;
+    return;
+  elsif v_state <> 'held' then
+    outcome := case v_state when 'cancelled' then v_state else 'lease lost' end;
+    return next;
+    return;
+  elsif p_item_no is null or p_item_no not between 1 and v_job.asked then
+    perform worker.refuse('p_item_no', p_item_no::text, format('1 to %s, the number of items asked for', v_job.asked));
+  end if;
+  select s.outcome, s.reason, s.item_id into outcome, reason, item_id
+    from worker.keep_item(v_job.kind, v_job.parameters, p_job_id, p_item_no, p_item, v_provenance) s;
+  update public.worker_jobs j
+     set stored = j.stored + (outcome = 'stored')::int,
+         progress = worker.add_progress(j.progress, outcome, 'rules', v_provenance)
+                    || case when outcome = 'stored' then worker.result_extra(v_job.kind, p_item) else '{}' end
+   where j.id = p_job_id
+  returning j.stored into stored;
+  return next;
+end $$;
+comment on function worker.store_item(uuid, uuid, integer, jsonb, jsonb) is
+'Checks an item and stores it together with the job''s progress. p_item_no: the number that next_item gave; stored again it changes nothing and gives the same item_id. p_provenance: model, generator, prompt_version, seed, facets, prompt_tokens, completion_tokens, llm_seconds. outcome: stored; duplicate (its title exists: take other facets); rejected (reason: tell it to the model); cancelled; lease lost.';
+
+create or replace function worker.keep_item(
+  p_kind text, p_parameters jsonb, p_job_id uuid, p_item_no integer, p_item jsonb, p_provenance jsonb
+) returns table (outcome text, reason text, item_id uuid)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_kind record;
+  v_parameters jsonb;
+  v_title text;
+begin
+  select * into v_kind from worker.kind_in_force(p_kind);
+  v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
+  reason := worker.check_item(p_kind, p_parameters, p_item);
+  if reason is not null then
+    outcome := 'rejected';
+    return next;
+    return;
+  end if;
+  v_title := p_item ->> v_kind.title_field;
+  execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
+    using p_item, v_parameters, p_provenance;
+  insert into worker.items (job_id, item_no, kind, scope, item_id, title, title_key)
+  values (p_job_id, p_item_no, p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, ''), item_id, v_title, worker.title_key(v_title));
+  outcome := 'stored';
+  return next;
+exception
+  when unique_violation then
+    return query select 'duplicate', format('the title "%s" exists already', v_title), null::uuid;
+  when integrity_constraint_violation or data_exception then
+    return query select 'rejected', sqlerrm, null::uuid;
+end $$;
+comment on function worker.keep_item(text, jsonb, uuid, integer, jsonb, jsonb) is
+'Checks one item and puts it into its pool and the ledger, both or neither.';
+
+create or replace function worker.check_item(p_kind text, p_parameters jsonb, p_item jsonb) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_kind record;
+  v_errors text[];
+  v_reason text;
+begin
+  select * into v_kind from worker.kind_in_force(p_kind);
+  if jsonb_typeof(p_item) is distinct from 'object' then
+    return 'the item is not a JSON object';
+  end if;
+  v_errors := worker.json_schema_errors(v_kind.item_schema, p_item);
+  if cardinality(v_errors) > 0 then
+    return array_to_string(v_errors, '; ');
+  end if;
+  v_reason := worker.leftover_in(p_item);
+  if v_reason is null and v_kind.check_function is not null then
+    execute format('select %s($1, $2)', v_kind.check_function::regproc) into v_reason
+      using p_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
+  end if;
+  return v_reason;
+end $$;
+comment on function worker.check_item(text, jsonb, jsonb) is
+'The reason why an item would be rejected by its kind''s schema and rules, or NULL when it is good.';
+
+create or replace function worker.leftover_in(p_item jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_text text;
+begin
+  for v_text in select v #>> '{}' from jsonb_path_query(p_item, 'strict $.**') v where jsonb_typeof(v) = 'string' loop
+    if v_text ~ '(\{\{|\}\}|<[a-z_ ]{2,30}>|\[[A-Z][A-Z_ ]{2,30}\]|\mlorem ipsum\M)' or v_text ~ '^(TITLE|NAME|DESCRIPTION|STRING|TEXT|TODO|N/A)$' then
+      return format('"%s" looks like a placeholder that was not replaced', left(v_text, 60));
+    end if;
+  end loop;
+  return null;
+end $$;
+comment on function worker.leftover_in(jsonb) is
+'The first text in an item that is a template''s placeholder and no content, as a reason for rejection; NULL when there is none.';
+
+create or replace function worker.reject_item(
+  p_job_id uuid, p_lease_token uuid, p_item_no integer, p_class text, p_reason text, p_provenance jsonb default '{}'
+) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_state text := worker.lock_lease(p_job_id, p_lease_token);
+begin
+  if p_class is null or p_class !~ '^[a-z_]{1,30}$' then
+    perform worker.refuse('p_class', p_class, '1 to 30 of a-z and _, such as not_json, schema, truncated, empty');
+  end if;
+  if v_state <> 'held' then
+    return case v_state when 'cancelled' then v_state else 'lease lost' end;
+  end if;
+  update public.worker_jobs j
+     set progress = worker.add_progress(j.progress, 'rejected', p_class, coalesce(p_provenance, '{}'))
+                    || jsonb_build_object('last_rejection', left(p_reason, 500))
+   where j.id = p_job_id;
+  return 'counted';
+end $$;
+comment on function worker.reject_item(uuid, uuid, integer, text, text, jsonb) is
+'Counts an answer that the executor itself rejected in the job''s progress. Returns counted, cancelled or lease lost.';
+
+create or replace function worker.add_progress(p_progress jsonb, p_outcome text, p_class text, p_provenance jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return p_progress
+  || jsonb_strip_nulls(jsonb_build_object('model', p_provenance -> 'model', 'generator', p_provenance -> 'generator'))
+  || jsonb_build_object(
+       'rejected', coalesce(p_progress -> 'rejected', '{}') || case when p_outcome = 'rejected'
+          then jsonb_build_object(p_class, coalesce((p_progress -> 'rejected' ->> p_class)::int, 0) + 1) else '{}' end,
+       'duplicates', coalesce((p_progress ->> 'duplicates')::int, 0) + (p_outcome = 'duplicate')::int,
+       'prompt_tokens', coalesce((p_progress ->> 'prompt_tokens')::bigint, 0) + coalesce((p_provenance ->> 'prompt_tokens')::bigint, 0),
+       'completion_tokens', coalesce((p_progress ->> 'completion_tokens')::bigint, 0) + coalesce((p_provenance ->> 'completion_tokens')::bigint, 0),
+       'llm_seconds', round(coalesce((p_progress ->> 'llm_seconds')::numeric, 0) + coalesce((p_provenance ->> 'llm_seconds')::numeric, 0), 3));
+comment on function worker.add_progress(jsonb, text, text, jsonb) is
+'A job''s progress after one more answer of the model: rejections by class, duplicates, tokens, seconds.';
+
+create or replace function worker.result_extra(p_kind text, p_item jsonb) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Where there is no pool to take the item from, it stands in the job's result.
+  return case when exists (select from worker.kinds where kind = p_kind and min_size is null) then p_item else '{}' end;
+end $$;
+
+create or replace function worker.preview_item(p_kind text, p_parameters jsonb default null, p_try integer default 0)
+returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, seed bigint, facets jsonb,
+               prompt_version text, grammar jsonb, context jsonb)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  perform worker.check_parameters(
+    (select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}'));
+  return query select * from worker.prepare_item(p_kind, coalesce(p_parameters, '{}'), 1,
+                                                 'preview:' || gen_random_uuid(), coalesce(p_try, 0));
+end $$;
+comment on function worker.preview_item(text, jsonb, integer) is
+'What next_item would give for a first item of this kind, without a job: for trying a prompt. Each call draws anew.';
+
+-- sql/core/55_pools.sql
+
+-- Pools: what is there, what is on the way, what is missing.
+
+create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_count bigint;
+begin
+  -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
+  if p_scope_column is null then
+    execute format('select count(*) from (select from %s where not used limit $1) t', p_item_table::regclass)
+       into v_count using p_limit;
+  else
+    execute format('select count(*) from (select from %s where not used and %I = $2 limit $1) t', p_item_table::regclass, p_scope_column)
+       into v_count using p_limit, p_scope;
+  end if;
+  return v_count;
+end $$;
+comment on function worker.count_available(text, text, text, bigint) is
+'Unused items of a pool, counted up to p_limit (NULL: all).';
+
+create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select coalesce(sum(t.missing), 0)
+            from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
+                   where j.job_type = p_job_type and j.status in ('pending', 'running')
+                     and (p_scope = '' or j.parameters ->> 'campaign_seed' = p_scope)
+                   limit p_limit) t);
+end $$;
+comment on function worker.count_on_the_way(text, text, integer) is
+'Items that pending and running jobs of a type still owe; at most p_limit jobs are read.';
+
+create or replace function worker.pools()
+returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,
+               batch_size integer, enabled boolean)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select k.kind, coalesce(c.campaign_seed, ''), k.job_type, k.item_table, k.scope_parameter, p.min_size, p.batch_size, p.enabled
+    from worker.kinds k
+    join public.content_pools p on p.kind = k.kind
+    left join worker.campaigns c on k.scope_parameter = 'campaign_seed'
+   where k.min_size is not null and (k.scope_parameter is null or c.campaign_seed is not null)
+   order by k.kind, 2;
+end $$;
+comment on function worker.pools() is
+'Every pool: a row per kind, for kinds divided by campaign a row per campaign.';
+
+create or replace function worker.pool_deficits()
+returns table (kind text, scope text, job_type text, scope_parameter text, batch_size integer, available bigint,
+               min_size integer, on_the_way bigint, missing bigint, resting_until timestamptz)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select p.kind, p.scope, p.job_type, p.scope_parameter, p.batch_size, a.n, p.min_size, w.n,
+         case when p.enabled then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
+    from worker.pools() p
+   cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
+   cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
+    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope and t.next_try_at > now();
+end $$;
+comment on function worker.pool_deficits() is
+'Per pool: available (counted up to min_size), on the way, and missing = min_size − available − on the way. resting_until: not refilled before, because its last job failed.';
+
+create or replace function worker.enqueue_missing() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_made integer;
+begin
+  -- Two of us at once: the second waits here and then counts, in a later statement, what the first enqueued.
+  perform 1 from public.content_pools order by kind for update;
+  insert into public.worker_jobs (job_type, parameters, priority)
+  select d.job_type,
+         jsonb_strip_nulls(jsonb_build_object('count', least(d.batch_size, d.missing - b.batch * d.batch_size)))
+           || case when d.scope_parameter is null then '{}' else jsonb_build_object(d.scope_parameter, d.scope) end,
+         6
+    from worker.pool_deficits() d
+   cross join lateral generate_series(0, (d.missing - 1) / d.batch_size) as b(batch)
+   where d.missing > 0 and d.resting_until is null
+   -- In turn, a batch of each pool, the emptiest first.
+   order by b.batch, d.available::numeric / d.min_size, d.kind;
+  get diagnostics v_made = row_count;
+  return v_made;
+end $$;
+comment on function worker.enqueue_missing() is
+'Enqueues what the pools are missing, in batches of batch_size; returns the number of jobs.';
+
+create or replace function worker.note_campaigns() returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('public.characters') is null then
+    return null;
+  end if;
+  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
+                   and attname = 'campaign_seed' and not attisdropped) then
+    return 'the table characters has no column campaign_seed';
+  end if;
+  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
+    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
+  end if;
+  insert into worker.campaigns (campaign_seed)
+  select distinct c.campaign_seed::text from public.characters c
+   where c.campaign_seed is not null and c.campaign_seed::text <> ''
+  on conflict do nothing;
+  return case when row_security_active('public.characters')
+              then format('row level security hides rows of characters from role %s', current_user) end;
+end $$;
+comment on function worker.note_campaigns() is
+'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
+
+create or replace function worker.check_all_pools() returns jsonb
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_note text := worker.note_campaigns();
+  v_before jsonb;
+  v_jobs integer;
+begin
+  v_before := coalesce((select jsonb_object_agg(d.kind || coalesce(':' || nullif(d.scope, ''), ''), d.on_the_way) from worker.pool_deficits() d), '{}');
+  v_jobs := worker.enqueue_missing();
+  return jsonb_strip_nulls(jsonb_build_object('jobs', v_jobs, 'note', v_note)) || jsonb_build_object('pools', coalesce((
+    select jsonb_agg(jsonb_strip_nulls(jsonb_build_object('kind', d.kind, 'campaign_seed', nullif(d.scope, ''), 'available', d.available,
+             'minimum', d.min_size, 'on_the_way', d.on_the_way,
+             'enqueued', d.on_the_way - coalesce((v_before ->> (d.kind || coalesce(':' || nullif(d.scope, ''), '')))::bigint, 0),
+             'resting_until', d.resting_until)) order by d.kind, d.scope)
+      from worker.pool_deficits() d), '[]'));
+end $$;
+comment on function worker.check_all_pools() is
+'Checks every pool and enqueues what is missing. Returns per pool: available, minimum, on_the_way (with what was just enqueued), enqueued.';
+
+create or replace function worker.refill_pools() returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job uuid;
+  v_result jsonb;
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  select id into v_job from public.worker_jobs
+   where job_type = 'check_all_pools' and status = 'pending' and run_at <= clock_timestamp()
+   for update skip locked;
+  if v_job is not null then
+    update public.worker_jobs set status = 'running', started_at = clock_timestamp(), attempts = attempts + 1,
+           lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + interval '5 minutes'
+     where id = v_job;
+    v_result := worker.check_all_pools();
+    update public.worker_jobs set status = 'completed', completed_at = clock_timestamp(), stored = asked, result = v_result
+     where id = v_job;
+    return (v_result ->> 'jobs')::int;
+  end if;
+  -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
+  if worker.setting('refill', 'on')::boolean
+     and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
+    return worker.enqueue_missing();
+  end if;
+  return 0;
+end $$;
+comment on function worker.refill_pools() is
+'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
+
+create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
+  if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
+              where k.job_type = p_job_type and t.next_try_at > now()) then
+    return;
+  end if;
+  insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
+  values (p_job_type, p_parameters, 3, format('wanted %s %s', p_job_type, p_parameters))
+  on conflict do nothing;
+end $$;
+comment on function worker.want(text, jsonb) is
+'What a claim that found nothing asks for: a job for exactly its filter, once.';
+
+create or replace function worker.generators_alive() returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select string_agg(distinct e.info ->> 'generator', ', ') from worker.executors e
+           where e.last_seen > now() - interval '3 minutes');
+end $$;
+
+create or replace function worker.pool_status()
+returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text, generator text,
+               last_failure text, last_failed_at timestamptz, next_try_at timestamptz)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select p.kind, p.scope, a.n, p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
+         case when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
+         worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
+    from worker.pools() p
+   cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
+    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope;
+end $$;
+comment on function worker.pool_status() is
+'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
+
+-- sql/core/60_tick.sql
+
+-- The tick: rescue, refill, prune. Each part is short and may run anywhere, any number of times at once:
+-- in the background worker, in an executor where there is none, in pg_cron.
+
+create or replace function worker.rescue_jobs() returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job record;
+  v_rescued integer := 0;
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  for v_job in
+    select j.id, j.attempts, j.max_attempts, j.executor_id, j.lease_expires_at from public.worker_jobs j
+     where j.status = 'running'
+       and coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at) < clock_timestamp()
+     order by j.id
+     limit 1000
+     for update skip locked
+  loop
+    if v_job.attempts < v_job.max_attempts then
+      perform worker.put_back(v_job.id, clock_timestamp(), v_job.attempts,
+        format('attempt %s: lease ran out at %s', v_job.attempts, v_job.lease_expires_at), false);
+    else
+      perform worker.end_attempt(v_job.id,
+        format('lease ran out at %s in attempt %s of %s', v_job.lease_expires_at, v_job.attempts, v_job.max_attempts), true, false);
+    end if;
+    v_rescued := v_rescued + 1;
+  end loop;
+  return v_rescued;
+end $$;
+comment on function worker.rescue_jobs() is
+'Part of a tick: gives jobs whose lease ran out back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
+
+create or replace function worker.prune_jobs() returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_keep interval := worker.setting('retention', '7 days')::interval;
+  v_pruned integer := 0;
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  if v_keep > interval '0' then
+    delete from public.worker_jobs where id in (
+      select id from public.worker_jobs
+       where status in ('completed', 'failed', 'cancelled') and completed_at < now() - v_keep
+       order by completed_at
+       limit 1000
+       for update skip locked);
+    get diagnostics v_pruned = row_count;
+  end if;
+  if exists (select from worker.executors where last_seen < now() - interval '1 day') then
+    delete from worker.executors where last_seen < now() - interval '1 day';
+  end if;
+  return v_pruned;
+end $$;
+comment on function worker.prune_jobs() is
+'Part of a tick: deletes finished jobs older than the setting pg_worker_ext.retention (7 days; 0 keeps all), at most 1000 at once, and executors not seen for a day. Returns the number of jobs deleted.';
+
+create or replace function worker.tick() returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return jsonb_build_object('rescued', worker.rescue_jobs(), 'enqueued', worker.refill_pools(), 'pruned', worker.prune_jobs());
+end $$;
+comment on function worker.tick() is
+'One round of maintenance: rescue, refill, prune, in one transaction. The background worker does it by itself; without it call this every minute (pg_cron), or let an executor do it.';
+
+create or replace function worker.next_due() returns timestamptz
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return least(
+    (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
+       from public.worker_jobs j where j.status = 'running'),
+    (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
+    -- jobs that are due are the executors' business; the first that is not due yet, by one probe per priority
+    (select min(pick.run_at)
+       from generate_series(1, 10) as level(priority)
+      cross join lateral (
+        select j.run_at from public.worker_jobs j
+         where j.status = 'pending' and j.job_type <> 'check_all_pools'
+           and j.priority = level.priority and j.run_at > now()
+         order by j.run_at limit 1) pick),
+    (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
+end $$;
+comment on function worker.next_due() is
+'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come.';
+
+create or replace function worker.ready() returns text
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  -- A restore in progress has tables without rows, then rows without indexes, then indexes without triggers.
+  select string_agg(name, ', ') into v_missing
+    from unnest(array['public.worker_jobs', 'public.content_pools', 'worker.kinds', 'worker.items', 'worker.campaigns',
+                      'worker.pool_trouble', 'worker.executors', 'worker.schema_version', 'public.worker_jobs_pending',
+                      'public.worker_jobs_dedupe', 'public.worker_jobs_one_pool_check', 'worker.items_title_once']) as name
+   where to_regclass(name) is null;
+  if v_missing is null then
+    select string_agg(t.name, ', ') into v_missing
+      from unnest(array['job_inserted', 'job_status_changed', 'job_enqueued', 'job_pending_again']) as t(name)
+     where not exists (select from pg_trigger where tgrelid = 'public.worker_jobs'::regclass and tgname = t.name);
+  end if;
+  if v_missing is not null then
+    return format('incomplete, missing %s: a restore is going on, or run SELECT worker.setup();', v_missing);
+  end if;
+  perform worker.require_ready();
+  return null;
+exception when object_not_in_prerequisite_state or insufficient_privilege then
+  return sqlerrm || '; run SELECT worker.setup(); as a superuser or the owner of the tables';
+end $$;
+comment on function worker.ready() is
+'NULL when the tables are complete and fit the code; else the reason why background worker and executors write nothing.';
+
+create or replace function worker.about() returns jsonb
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_ready text := worker.ready();
+begin
+  return worker.native_info() || jsonb_build_object(
+    'version', worker.version(),
+    'contract_version', worker.contract_version(),
+    'schema_version', worker.schema_version(),
+    'server_version', current_setting('server_version'),
+    'ready_problem', v_ready,
+    'owner', current_user,
+    'now', clock_timestamp());
+end $$;
+comment on function worker.about() is
+'What is installed here: versions, whether the library is preloaded and its background worker alive, what stands in the way (ready_problem), the database''s clock.';
+
+-- sql/core/65_executors.sql
+
+-- What executors say of themselves.
+
+create or replace function worker.report_executor(p_executor uuid, p_info jsonb) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_executor is null then
+    perform worker.refuse('p_executor', null, 'the uuid of the executor');
+  end if;
+  if jsonb_typeof(p_info) is distinct from 'object' or length(p_info::text) > 8000 then
+    perform worker.refuse('p_info', p_info::text, 'a JSON object of at most 8000 characters');
+  end if;
+  insert into worker.executors (id, info) values (p_executor, p_info)
+  on conflict (id) do update set last_seen = clock_timestamp(), info = excluded.info;
+end $$;
+comment on function worker.report_executor(uuid, jsonb) is
+'An executor says that it lives and how it is: host, pid, version, model, generator (llm or builtin), state (idle, working, paused, stopping), reason, jobs, in_flight, budget. At each look at the queue, and while working every third of the lease.';
+
+create or replace function worker.unregister_executor(p_executor uuid) returns void
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from worker.executors where id = p_executor;
+end $$;
+comment on function worker.unregister_executor(uuid) is
+'An executor says goodbye.';
+
+create or replace function worker.queue_status()
+returns table (job_type text, status text, jobs bigint, oldest_seconds double precision, next_run_at timestamptz)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select j.job_type, j.status, count(*),
+         case when j.status in ('pending', 'running')
+              then greatest(extract(epoch from now() - min(case j.status when 'running' then j.started_at else j.run_at end)), 0)::double precision end,
+         min(j.run_at) filter (where j.status = 'pending')
+    from public.worker_jobs j
+   group by j.job_type, j.status;
+end $$;
+comment on function worker.queue_status() is
+'Jobs by type and status; for pending and running ones the age of the oldest in seconds (since it was due, since it was started).';
+
+-- sql/core/70_claims.sql
+
+-- What the claim functions of the kinds share.
+
+create or replace function worker.begin_claim(p_kind text, p_request_id text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  -- A transaction without an id holds no row lock, so it may wait for another's: no circle can come of it.
+  v_may_wait boolean := pg_current_xact_id_if_assigned() is null;
+begin
+  perform worker.require_read_committed();
+  if p_request_id is not null then
+    if p_request_id = '' or length(p_request_id) > 200 then
+      perform worker.refuse('request_id', p_request_id, 'a text of 1 to 200 characters, or NULL');
+    end if;
+    -- A repeated request waits for the first and then finds its item.
+    perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext claim ' || p_kind || ' ' || p_request_id, 0));
+  end if;
+  return v_may_wait;
+end $$;
+comment on function worker.begin_claim(text, text) is
+'The start of every claim: READ COMMITTED only, one at a time per request_id. Returns whether this claim may wait for items that others are just claiming.';
+
+create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_low > p_high then
+    perform worker.refuse(p_low_name, p_low::text, format('at most %s, which is %s', p_high_name, p_high));
+  end if;
+end $$;
+comment on function worker.refuse_above(text, numeric, text, numeric) is
+'Refuses a lower bound above the upper one with 22023.';
+
+create or replace function worker.refuse_unless_listed(p_name text, p_value text, p_values text[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_value <> all (p_values) then
+    perform worker.refuse(p_name, p_value, array_to_string(p_values, ', '));
+  end if;
+end $$;
+comment on function worker.refuse_unless_listed(text, text, text[]) is
+'Refuses a value that is not in the list with 22023; NULL passes.';
+
+-- sql/kinds/quest.sql
+
+-- Quests. Everything about them is in this file.
+
+create or replace function worker.setup_kind_quest() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+begin
+  if to_regclass('public.quest_templates') is null then
+    create table public.quest_templates (
+      id uuid primary key default gen_random_uuid(),
+      title text not null,
+      description text not null,
+      objectives jsonb not null default '[]',
+      xp_reward integer not null default 0,
+      gold_reward integer not null default 0,
+      level_min integer not null default 1,
+      level_max integer not null default 5,
+      used boolean not null default false,
+      created_at timestamptz not null default now(),
+      used_at timestamptz,
+      assigned_to_character uuid
+    );
+    comment on table public.quest_templates is
+      'The quest pool: one row is one quest. Take one with claim_quest_from_pool().';
+    comment on column public.quest_templates.objectives is
+      'A list of {"type", "target", "count"}; type: kill_enemies, reach_location, collect_items, escort_npc, investigate.';
+  end if;
+  if worker.may_change('public.quest_templates') then
+    perform worker.setup_pool('public.quest_templates');
+    create index if not exists quest_templates_claim on public.quest_templates (level_min, level_max, pool_key) where not used;
+  end if;
+  perform worker.setup_pool_triggers('public.quest_templates');
+
+  perform worker.put_kind(jsonb_build_object(
+    'kind', 'quest', 'job_type', 'generate_quests', 'item_table', 'public.quest_templates', 'title_field', 'title',
+    'min_size', 20, 'batch_size', 10,
+    'context_function', 'worker.context_quest', 'check_function', 'worker.check_quest', 'store_function', 'worker.store_quest',
+    'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
+                    "level_range": {"type": "integer_range", "min": 1, "max": 20, "default": [1, 10]}}'::jsonb,
+    'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 900}'::jsonb,
+    'item_schema', '{
+      "type": "object", "additionalProperties": false,
+      "required": ["title", "description", "objectives", "level_min", "level_max", "xp_reward", "gold_reward"],
+      "properties": {
+        "title": {"type": "string", "minLength": 4, "maxLength": 80},
+        "description": {"type": "string", "minLength": 40, "maxLength": 500},
+        "objectives": {"type": "array", "minItems": 1, "maxItems": 4, "items": {
+          "type": "object", "additionalProperties": false, "required": ["type", "target", "count"],
+          "properties": {
+            "type": {"enum": ["kill_enemies", "reach_location", "collect_items", "escort_npc", "investigate"]},
+            "target": {"type": "string", "minLength": 3, "maxLength": 80},
+            "count": {"type": "integer", "minimum": 1, "maximum": 20}}}},
+        "level_min": {"type": "integer", "minimum": 1, "maximum": 20},
+        "level_max": {"type": "integer", "minimum": 1, "maximum": 20},
+        "xp_reward": {"type": "integer", "minimum": 0, "maximum": 100000},
+        "gold_reward": {"type": "integer", "minimum": 0, "maximum": 100000}}}'::jsonb,
+    'system_prompt', $$You write quests for a fantasy role-playing game. You answer with one JSON object and nothing else:
+no markdown, no explanation.$$,
+    'prompt', $$Write one quest as a JSON object with these keys:
+- "title": 2 to 8 words. Do not begin with "The Whispering" or "Shadows of".
+- "description": 2 to 4 sentences, told to the player by whoever gives the quest: what is wrong, why it matters, where to begin.
+- "objectives": 1 to 4 steps in the order in which they are done. Each is {"type", "target", "count"}; type is one of
+  kill_enemies, reach_location, collect_items, escort_npc, investigate; target is short and concrete; count is 1 where
+  there is one of it.
+- "level_min", "level_max": the character levels it is for.
+- "xp_reward", "gold_reward": whole numbers.
+Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria) and invent fitting ones.
+
+This quest:
+- levels {{level_min}} to {{level_max}}; xp_reward from {{xp_min}} to {{xp_max}}, gold_reward from {{gold_min}} to {{gold_max}}
+- about: {{theme}}
+- it begins at: {{place}}
+- it is given by: {{giver}}
+- the twist: {{twist}}
+- the tone: {{tone}}
+
+These titles exist already; take another one that does not resemble them:
+{{recent_titles}}$$,
+    'facets', '{
+      "theme": ["a caravan that never arrived", "a debt that is paid in secret", "a beast that grew too bold", "a shrine that lost its keeper", "a bridge toll gone wrong", "a stolen wedding gift", "a well that turned bitter", "a map with one torn corner", "a bell that rings by itself", "a harvest that vanishes by night", "an heir nobody wants found", "smugglers with a conscience", "a mine that was closed for a reason", "a ferry without a ferryman", "a duel that must not happen", "a plague of clever rats", "letters from a dead man", "a lighthouse gone dark", "a stray golem", "a race against a rival band", "a tax collector in hiding", "a lost pack mule", "wolves that walk on two legs", "a festival under threat"],
+      "place": ["a mill below a weir", "a salt road inn", "a half-drowned village", "a hill fort market", "a monastery orchard", "a charcoal burners'' camp", "a toll gate in the rain", "a quarry with a chapel", "a fishing hamlet on stilts", "a border watchtower", "a walled cattle town", "a vineyard on terraces", "a bog-iron smithy", "a windswept causeway", "a forest sawmill", "a ruined bathhouse", "a mountain pass hospice", "a canal lock", "a herders'' summer camp", "a town of rope makers"],
+      "giver": ["a weary reeve", "a widowed brewer", "a novice priest", "a retired sergeant", "a blunt midwife", "a travelling tinker", "a guild clerk with inky hands", "a shepherd boy", "a disgraced knight", "a cartographer", "a herbalist with a limp", "a nervous moneylender", "a toll keeper", "a bell founder", "a court jester on leave", "a beekeeper", "a ship''s cook ashore", "a gravedigger", "a hedge witch", "a customs officer"],
+      "twist": ["the culprit is asking for help too", "the prize is not what it seems", "somebody arrives first", "the giver has left out one thing", "it can be solved without a fight", "an old friend is on the other side", "the danger comes back at night", "two wrongs are mixed up", "time runs out at dawn", "a child knows the truth", "the map is older than the road", "the law is on the wrong side", "the victim is not sorry", "a rumour turns out to be true", "the reward belongs to somebody else"],
+      "tone": ["dry and matter of fact", "warm and a little funny", "tense", "melancholy", "like an old folk tale", "grim but hopeful", "boisterous", "eerie"]}'::jsonb,
+    'grammar', '{
+      "item": {
+        "title": "{title}",
+        "description": "{speech} {trouble} {plea}",
+        "objectives": {"$pick": ["{plan_hunt}", "{plan_find}", "{plan_guard}", "{plan_fetch}", "{plan_ask}"]},
+        "level_min": "{=level_min}",
+        "level_max": "{=level_max}",
+        "xp_reward": {"$int": ["{=xp_min}", "{=xp_max}"]},
+        "gold_reward": {"$int": ["{=gold_min}", "{=gold_max}"]}},
+      "rules": {
+        "title": ["The {^adj} {^thing}", "The {^thing} of {town}", "{^doing} the {^thing}", "A {^thing} for {first}", "{first}''s {^adj} {^thing}", "{^doing} {town}", "The {^adj} Road to {town}", "What the {^folk} Lost", "The {^thing} and the {^folk}", "No {^thing} for the {^folk}"],
+        "adj": ["bitter", "borrowed", "broken", "buried", "crooked", "drowned", "empty", "forgotten", "frozen", "gilded", "hollow", "hungry", "iron", "last", "laughing", "lonely", "mended", "nameless", "painted", "patient", "quiet", "restless", "rusted", "salted", "second", "silent", "sleeping", "stolen", "stubborn", "sunken", "tangled", "thirsty", "unpaid", "unwelcome", "wandering", "winter"],
+        "thing": ["anvil", "barge", "beacon", "bell", "bridge", "caravan", "chalice", "charter", "crown", "debt", "door", "ferry", "fiddle", "gate", "granary", "harvest", "key", "lantern", "ledger", "lute", "map", "mill", "mine", "mule", "oath", "orchard", "promise", "quarry", "ring", "road", "shrine", "signpost", "tollgate", "tower", "wagon", "well", "wheel"],
+        "doing": ["breaking", "burying", "calming", "chasing", "defending", "finding", "following", "guarding", "mending", "minding", "moving", "opening", "ransoming", "reclaiming", "righting", "saving", "seeking", "tending", "waking", "watching"],
+        "folk": ["bargemen", "beekeepers", "brewers", "carters", "charcoal burners", "coopers", "drovers", "eel fishers", "falconers", "ferrymen", "foresters", "goatherds", "masons", "millers", "pilgrims", "potters", "quarrymen", "rope makers", "salt diggers", "shepherds", "tanners", "tinkers", "vintners", "weavers"],
+        "town_a": ["Alder", "Ash", "Barrow", "Black", "Bram", "Cold", "Copper", "Crow", "Dun", "East", "Elm", "Fen", "Gold", "Gray", "Hart", "High", "Iron", "Kestrel", "Long", "Marsh", "Mill", "Moss", "North", "Oak", "Otter", "Pike", "Raven", "Reed", "Salt", "Stone", "Thistle", "West", "Wind", "Wolf"],
+        "town_b": ["bank", "bourne", "bridge", "brook", "combe", "cote", "dale", "ferry", "field", "ford", "gate", "ham", "haven", "hollow", "hurst", "ley", "market", "mere", "mill", "moor", "mouth", "ridge", "stead", "stow", "ton", "wick", "wood", "worth"],
+        "town": ["{town_a}{town_b}"],
+        "first": ["Abrec", "Adda", "Alwen", "Anselm", "Bastian", "Berit", "Bodo", "Brenna", "Cador", "Celia", "Corvin", "Dagny", "Darro", "Edda", "Emeric", "Enid", "Faro", "Fenna", "Garrick", "Gisla", "Hale", "Hedda", "Ivo", "Jorun", "Kasimir", "Ketil", "Linnet", "Lorcan", "Magda", "Merle", "Nessa", "Niall", "Odo", "Oriel", "Petra", "Quill", "Ragna", "Rowan", "Sabin", "Sigrid", "Tamsin", "Tibor", "Ulla", "Una", "Valten", "Wenna", "Yorick", "Zelda"],
+        "last": ["Applegarth", "Barleycorn", "Bramblewick", "Copperpot", "Crane", "Dunmore", "Eddlestone", "Farrow", "Fennimore", "Gallowglass", "Greenhithe", "Hartshorn", "Hobbler", "Ironmonger", "Juniper", "Kettleby", "Lockridge", "Millwright", "Nettle", "Oakhart", "Pennywhistle", "Quickwater", "Redfern", "Saltmarsh", "Tallow", "Underhill", "Vintner", "Wainscot", "Weatherby", "Yarrow"],
+        "speech": ["{who:first} {last}, {=giver}, meets you at {=place} and speaks of {=theme}.", "At {=place} you are stopped by {who:first} {last}, {=giver}, who knows of {=theme}.", "{who:first} {last} is {=giver} and has waited at {=place} for somebody like you: it is about {=theme}."],
+        "trouble": ["Three nights ago {foes} were seen near {town}, and nobody has slept well since.", "The {folk} of {town} have shut their doors, and the one who asked questions did not come home.", "There was an agreement with {town}, sealed with a handshake, and now it is broken.", "The road by {town} is watched by {foes}, and the {folk} pay twice for everything.", "What began as a joke among the {folk} of {town} has turned serious."],
+        "plea": ["“Begin where the tracks are fresh, and be careful: {=twist}.”", "“I can pay, though not much, and I will tell you one thing more: {=twist}.”", "“Go before the weather turns. And should you hear that {=twist}, believe it.”", "“Ask for {first} in {town}. People there will tell you that {=twist}.”"],
+        "foes": ["bandits", "boar riders", "bog goblins", "deserters", "feral dogs", "ghouls", "gnolls", "hill trolls", "kobolds", "masked riders", "raiders", "river pirates", "rogue hunters", "skeletons", "wolves", "young ogres"],
+        "goods": ["barrels of salt", "bundles of marsh herbs", "carved seals", "charter pages", "iron fittings", "lantern glasses", "pots of honey", "ram''s horns", "sacks of seed", "silver nails", "stolen rings", "toll tokens", "witness statements"],
+        "spot": ["the old tollhouse near {town}", "the sunken lane at {town}", "the chapel above {town}", "the ford below {town}", "the burnt mill of {town}", "the standing stone by {town}"],
+        "plan_hunt": [[{"type": "reach_location", "target": "{spot}", "count": 1}, {"type": "kill_enemies", "target": "{foes}", "count": {"$int": [3, 8]}}]],
+        "plan_find": [[{"type": "investigate", "target": "{spot}", "count": 1}, {"type": "collect_items", "target": "{goods}", "count": {"$int": [2, 6]}}]],
+        "plan_guard": [[{"type": "escort_npc", "target": "{first} {last}", "count": 1}, {"type": "reach_location", "target": "{spot}", "count": 1}]],
+        "plan_fetch": [[{"type": "collect_items", "target": "{goods}", "count": {"$int": [3, 9]}}, {"type": "kill_enemies", "target": "{foes}", "count": {"$int": [2, 5]}}]],
+        "plan_ask": [[{"type": "investigate", "target": "{spot}", "count": 1}, {"type": "escort_npc", "target": "{first} {last}", "count": 1}, {"type": "kill_enemies", "target": "{foes}", "count": {"$int": [1, 4]}}]]}}'::jsonb));
+end $setup$;
+comment on function worker.setup_kind_quest() is
+'Makes the quest pool and its kind. Part of worker.setup().';
+
+create or replace function worker.context_quest(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_first integer := p_parameters -> 'level_range' -> 0;
+  v_last integer := p_parameters -> 'level_range' -> 1;
+  v_low integer;
+  v_high integer;
+  v_fit jsonb;
+begin
+  -- Bands of three levels; the one of which the pool has the least comes next.
+  select b.low, least(b.low + 2, v_last) into v_low, v_high
+    from generate_series(v_first, v_last, 3) as b(low)
+   cross join lateral (
+     select count(*) as n from (select from public.quest_templates q
+       where not q.used and q.level_min = b.low and q.level_max = least(b.low + 2, v_last) limit 50) t) stock
+   order by stock.n, md5(p_seed::text || b.low)
+   limit 1;
+  v_fit := worker.quest_rewards(v_low, v_high);
+  return v_fit || jsonb_build_object('level_min', v_low, 'level_max', v_high, 'narrow', jsonb_build_object(
+    'level_min', jsonb_build_object('minimum', v_low, 'maximum', v_low),
+    'level_max', jsonb_build_object('minimum', v_high, 'maximum', v_high),
+    'xp_reward', jsonb_build_object('minimum', v_fit -> 'xp_min', 'maximum', v_fit -> 'xp_max'),
+    'gold_reward', jsonb_build_object('minimum', v_fit -> 'gold_min', 'maximum', v_fit -> 'gold_max')));
+end $$;
+comment on function worker.context_quest(jsonb, jsonb, integer, bigint) is
+'What a quest''s prompt, schema and grammar are told: a level band within level_range and the rewards that fit it.';
+
+create or replace function worker.quest_rewards(p_level_min integer, p_level_max integer) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return jsonb_build_object('xp_min', p_level_min * 50, 'xp_max', p_level_max * 100,
+                          'gold_min', p_level_min * 10, 'gold_max', p_level_max * 30);
+comment on function worker.quest_rewards(integer, integer) is
+'Rewards that fit a level band: 50 to 100 xp and 10 to 30 gold for each level.';
+
+create or replace function worker.check_quest(p_item jsonb, p_parameters jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_low integer := p_item -> 'level_min';
+  v_high integer := p_item -> 'level_max';
+  v_range jsonb := p_parameters -> 'level_range';
+  v_fit jsonb;
+begin
+  if v_low > v_high then
+    return format('level_min %s is above level_max %s', v_low, v_high);
+  elsif v_low < (v_range ->> 0)::int or v_high > (v_range ->> 1)::int then
+    return format('levels %s to %s are outside of the wanted %s to %s', v_low, v_high, v_range ->> 0, v_range ->> 1);
+  end if;
+  v_fit := worker.quest_rewards(v_low, v_high);
+  if (p_item ->> 'xp_reward')::int not between (v_fit ->> 'xp_min')::int and (v_fit ->> 'xp_max')::int then
+    return format('xp_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'xp_reward', v_low, v_high, v_fit ->> 'xp_min', v_fit ->> 'xp_max');
+  elsif (p_item ->> 'gold_reward')::int not between (v_fit ->> 'gold_min')::int and (v_fit ->> 'gold_max')::int then
+    return format('gold_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'gold_reward', v_low, v_high, v_fit ->> 'gold_min', v_fit ->> 'gold_max');
+  elsif btrim(p_item ->> 'title') = '' or array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1) < 8 then
+    return 'the title is blank or the description has fewer than 8 words';
+  end if;
+  return null;
+end $$;
+comment on function worker.check_quest(jsonb, jsonb) is
+'The rules of a quest: levels in order and within level_range, rewards that fit them, a description that says something.';
+
+create or replace function worker.store_quest(p_item jsonb, p_parameters jsonb, p_provenance jsonb) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  insert into public.quest_templates (title, description, objectives, xp_reward, gold_reward, level_min, level_max, provenance)
+  values (p_item ->> 'title', p_item ->> 'description', p_item -> 'objectives', (p_item ->> 'xp_reward')::int,
+          (p_item ->> 'gold_reward')::int, (p_item ->> 'level_min')::int, (p_item ->> 'level_max')::int, p_provenance)
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function worker.store_quest(jsonb, jsonb, jsonb) is
+'Puts a checked quest into its pool and returns its id.';
+
+create or replace function worker.pick_quest(p_min_level integer, p_max_level integer, p_wait boolean) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key double precision := random();
+  v_start integer := p_min_level + floor(random() * (p_max_level - p_min_level + 1));
+  v_low integer;
+  v_high integer;
+  v_id uuid;
+begin
+  -- Two arcs of the circle of lowest levels: from a random start upwards, then from the bottom to the start.
+  for v_arc in 1..2 loop
+    v_low := case v_arc when 1 then v_start - 1 end;
+    loop
+      select q.level_min into v_low from public.quest_templates q
+       where not q.used and q.level_min > coalesce(v_low, -2147483648)
+         and q.level_min <= case v_arc when 1 then p_max_level else v_start - 1 end
+       order by q.level_min limit 1;
+      exit when not found;
+      v_high := p_min_level - 1;
+      loop
+        -- skip-scan: the next band that exists and overlaps the wanted levels
+        select q.level_max into v_high from public.quest_templates q
+         where not q.used and q.level_min = v_low and q.level_max > v_high
+         order by q.level_max limit 1;
+        exit when not found;
+        if p_wait then
+          select q.id into v_id from public.quest_templates q
+           where not q.used and q.level_min = v_low and q.level_max = v_high
+           limit 1 for update;
+        else
+          select pick.id into v_id from (
+            (select q.id from public.quest_templates q
+              where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
+              order by q.pool_key limit 1 for update skip locked)
+            union all
+            (select q.id from public.quest_templates q
+              where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key < v_key
+              order by q.pool_key limit 1 for update skip locked)) pick
+           limit 1;
+        end if;
+        if v_id is not null then
+          return v_id;
+        end if;
+      end loop;
+    end loop;
+  end loop;
+  return null;
+end $$;
+comment on function worker.pick_quest(integer, integer, boolean) is
+'Locks an unused quest whose levels overlap [p_min_level, p_max_level] and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per level band that exists, however many quests there are.';
+
+create or replace function public.claim_quest_from_pool(
+  character_id uuid, min_level integer default 1, max_level integer default 10, request_id text default null
+) returns table (quest_id uuid, title text, description text, objectives jsonb, xp_reward integer, gold_reward integer)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_min integer := greatest(coalesce(min_level, 1), 0);
+  v_max integer := least(coalesce(max_level, 10), 100000);
+  v_may_wait boolean := worker.begin_claim('quest', request_id);
+  v_id uuid;
+begin
+  perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
+  if $4 is not null then
+    select q.id into v_id from public.quest_templates q where q.request_id = $4;
+  end if;
+  if v_id is null then
+    v_id := worker.pick_quest(v_min, v_max, false);
+    if v_id is null and v_may_wait then
+      v_id := worker.pick_quest(v_min, v_max, true);
+    end if;
+    update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
+  end if;
+  if v_id is null and v_max >= 1 and v_min <= 20 then
+    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))));
+  end if;
+  return query
+  select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.id = v_id;
+end $$;
+comment on function public.claim_quest_from_pool(uuid, integer, integer, text) is
+'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';
+
+-- generated
+
+create or replace function worker.setup_kinds() returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform worker.setup_kind_quest();
+end
+$$;
+
+comment on function worker.setup_kinds() is
+  'Sets up every shipped kind; part of worker.setup().';
+
+create or replace function worker.game_door() returns text[]
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select array[
+    'cancel_worker_job',
+    'claim_quest_from_pool',
+    'enqueue_worker_job',
+    'retry_worker_job',
+    'schedule_pool_check'
+  ]::text[]
+$$;
+
+comment on function worker.game_door() is
+  'The names of all functions in schema public that belong to the game''s door.';
+
+-- sql/core/80_views.sql
+
+-- Views: data side, because their definitions name tables.
+
+create or replace function worker.setup_views() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Changed in place where they exist, so that what was granted on them stays.
+  create or replace view public.content_pool_status with (security_invoker = true) as
+    select s.kind, nullif(s.scope, '') as campaign_seed, s.available, s.min_size as minimum, s.on_the_way, s.level,
+           s.generator, s.last_failure, s.last_failed_at, s.next_try_at
+      from worker.pool_status() s;
+  comment on view public.content_pool_status is
+    'Per pool: unused items, the minimum it is kept at, items on the way, level (ok, low: below half the minimum, empty), who writes (builtin: word lists, no model), the last failure and the next try.';
+
+  create or replace view public.worker_queue_status with (security_invoker = true) as
+    select q.job_type, q.status, q.jobs, q.oldest_seconds, q.next_run_at from worker.queue_status() q;
+  comment on view public.worker_queue_status is
+    'Jobs by type and status, with the age of the oldest in seconds.';
+
+  create or replace view public.worker_executors with (security_invoker = true) as
+    select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
+           (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
+           e.info ->> 'generator' as generator, e.info ->> 'model' as model,
+           case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
+           case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
+      from worker.executors e;
+  comment on view public.worker_executors is
+    'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+end $$;
+comment on function worker.setup_views() is
+'Makes the views. Part of worker.setup().';
+
+-- sql/core/85_rights.sql
+
+-- Owner and grants. Nothing for PUBLIC, nothing for anon and authenticated.
+--
+-- Two rules make the lists: in schema worker a SECURITY DEFINER function is the executor's door, a SECURITY
+-- INVOKER function can do nothing that its caller could not, and goes to game backends.
+
+create or replace function worker.our_relations() returns setof regclass
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+    select c.oid::regclass from pg_class c
+     where c.relnamespace = 'worker'::regnamespace and c.relkind in ('r', 'p', 'v');
+  return query
+    select r.rel from unnest(array[
+      to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
+      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors')]) as r(rel)
+     where r.rel is not null;
+  if to_regclass('worker.kinds') is not null then
+    return query
+      select distinct to_regclass(k.item_table) from worker.kinds k
+       where to_regclass(k.item_table) is not null;
+  end if;
+end $$;
+comment on function worker.our_relations() is
+'The tables and views of the data side.';
+
+create or replace function worker.our_functions() returns setof regprocedure
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return query
+    select p.oid::regprocedure from pg_proc p
+     where p.pronamespace = 'worker'::regnamespace
+        or (p.pronamespace = 'public'::regnamespace and p.proname = any (worker.game_door()));
+end $$;
+comment on function worker.our_functions() is
+'The functions of both doors.';
+
+create or replace function worker.wanted_owner() returns name
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_set name := worker.setting('owner', null);
+  v_schema_owner name := (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker');
+begin
+  if v_set is not null then
+    if not exists (select from pg_roles where rolname = v_set) or not pg_has_role(session_user, v_set, 'member') then
+      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
+    end if;
+    return v_set;
+  end if;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION.
+  return case when (select rolsuper from pg_roles where rolname = v_schema_owner) then session_user else v_schema_owner end;
+end $$;
+comment on function worker.wanted_owner() is
+'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
+
+create or replace function worker.give_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+begin
+  if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
+    execute format('alter schema worker owner to %I', p_owner);
+  end if;
+  for v_thing in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
+  loop
+    execute format('alter function %s owner to %I', v_thing, p_owner);
+  end loop;
+  for v_thing in
+    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
+      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
+  loop
+    execute format('alter %s owner to %I', v_thing, p_owner);
+  end loop;
+end $$;
+comment on function worker.give_to(name) is
+'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
+
+create or replace function worker.close_doors() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+  v_nobody text := (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated'));
+begin
+  v_nobody := concat_ws(', ', 'public', v_nobody);
+  execute format('revoke all on schema worker from %s', v_nobody);
+  for v_thing in select f::text from worker.our_functions() f loop
+    execute format('revoke all on function %s from %s', v_thing, v_nobody);
+  end loop;
+  for v_thing in select r::text from worker.our_relations() r loop
+    execute format('revoke all on table %s from %s', v_thing, v_nobody);
+  end loop;
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r where c.relkind <> 'v' and not c.relrowsecurity
+  loop
+    execute format('alter table %s enable row level security', v_thing);
+  end loop;
+end $$;
+comment on function worker.close_doors() is
+'Takes every right from PUBLIC, anon and authenticated and turns row level security on. Part of worker.setup().';
+
+create or replace function worker.grant_executor(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  perform worker.require_role(p_role);
+  execute format('grant usage on schema worker to %I', p_role);
+  for v_function in
+    select p.oid::regprocedure::text from pg_proc p
+     where p.pronamespace = 'worker'::regnamespace
+       and (p.prosecdef or p.proname in ('version', 'contract_version')) and p.prorettype <> 'trigger'::regtype
+  loop
+    execute format('grant execute on function %s to %I', v_function, p_role);
+  end loop;
+end $$;
+comment on function worker.grant_executor(text) is
+'Lets a role be an executor: the functions of the executor''s door and no table.';
+
+create or replace function worker.grant_backend(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+  v_policy text := left('pg_worker_ext ' || p_role, 63);
+begin
+  perform worker.require_role(p_role);
+  execute format('grant usage on schema worker to %I', p_role);
+  for v_thing in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
+     where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype
+  loop
+    execute format('grant execute on function %s to %I', v_thing, p_role);
+  end loop;
+  for v_thing in select r::text from worker.our_relations() r loop
+    execute format('grant %s on table %s to %I', worker.backend_rights(v_thing), v_thing, p_role);
+  end loop;
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r
+     where c.relkind <> 'v'
+       and not exists (select from pg_policy where polrelid = r and polname = v_policy)
+  loop
+    execute format('create policy %I on %s to %I using (true) with check (true)', v_policy, v_thing, p_role);
+  end loop;
+end $$;
+comment on function worker.grant_backend(text) is
+'Lets a role be a game backend: enqueue, claim, watch, use pools and queue as tables. Makes grants and row level security policies. Run it again after a kind was added.';
+
+create or replace function worker.backend_rights(p_relation text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+-- What names code (worker.kinds) and the system's own books are only read.
+return case
+  when p_relation = 'worker.campaigns' then 'select, insert, delete'
+  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation = 'worker_executors' or p_relation = 'public.worker_executors' then 'select'
+  else 'select, insert, update, delete' end;
+
+create or replace function worker.require_role(p_role text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if not exists (select from pg_roles where rolname = p_role) or p_role is null then
+    perform worker.refuse('role', p_role, 'the name of an existing role');
+  end if;
+end $$;
+
+create or replace function worker.grant_known_roles() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role text;
+begin
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs.
+  for v_role in
+    select rolname from pg_roles
+     where rolname in ('service_role', 'postgres') and not rolsuper and rolname <> current_user
+  loop
+    perform worker.grant_backend(v_role);
+  end loop;
+end $$;
+
+-- sql/core/90_setup.sql
+
+-- worker.setup(): makes or mends the data side.
+
+create or replace function worker.may_change(p_relation text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The extension's script runs as a superuser. A table that somebody made beforehand may carry a trigger that
+  -- waits for just that, so the script changes only what it has just created, which is its member still.
+  return coalesce(current_setting('worker.in_script', true), '') <> 'on'
+    or exists (select from pg_depend d
+                where d.classid = 'pg_class'::regclass and d.objid = to_regclass(p_relation)
+                  and d.deptype = 'e' and d.refclassid = 'pg_extension'::regclass);
+end $$;
+comment on function worker.may_change(text) is
+'Whether setup may alter this table or write into it now: inside CREATE EXTENSION only what the script itself has made.';
+
+create or replace function worker.put_kind(p_kind jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if worker.may_change('worker.kinds') then
+    insert into worker.kinds as k
+    select (jsonb_populate_record(null::worker.kinds,
+      '{"shipped": true, "parameters": {}, "prompt_version": "1", "facets": {}, "sampling": {}}'::jsonb || p_kind)).*
+    on conflict (kind) do update
+       set job_type = excluded.job_type, parameters = excluded.parameters, item_table = excluded.item_table,
+           scope_parameter = excluded.scope_parameter, title_field = excluded.title_field,
+           system_prompt = excluded.system_prompt, prompt = excluded.prompt, prompt_version = excluded.prompt_version,
+           item_schema = excluded.item_schema, facets = excluded.facets, grammar = excluded.grammar,
+           sampling = excluded.sampling, min_size = excluded.min_size, batch_size = excluded.batch_size,
+           context_function = excluded.context_function, check_function = excluded.check_function,
+           store_function = excluded.store_function
+     where k.shipped;
+  end if;
+  if p_kind ? 'min_size' and worker.may_change('public.content_pools') then
+    insert into public.content_pools (kind, min_size, batch_size)
+    values (p_kind ->> 'kind', (p_kind ->> 'min_size')::int, (p_kind ->> 'batch_size')::int)
+    on conflict do nothing;
+  end if;
+end $$;
+comment on function worker.put_kind(jsonb) is
+'Writes a shipped kind into worker.kinds, and its pool into content_pools where it is new. Part of worker.setup().';
+
+create or replace function worker.setup_data() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.setup_table_meta();
+  perform worker.setup_table_jobs();
+  perform worker.setup_table_ledger();
+  perform worker.setup_table_pools();
+  perform worker.setup_table_executors();
+  perform worker.setup_kinds();
+  perform worker.setup_job_triggers();
+  perform worker.setup_pools_triggers();
+  perform worker.setup_views();
+  if worker.may_change('worker.schema_version') then
+    insert into worker.schema_version (version) values (worker.version())
+    on conflict (only_row) do update set version = excluded.version where schema_version.version <> excluded.version;
+  end if;
+end $$;
+comment on function worker.setup_data() is
+'Tables, kinds, triggers, views: what is absent is made, shipped kinds are brought up to date. Part of worker.setup().';
+
+create or replace function worker.setup() returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_tables text := worker.schema_version();
+begin
+  if string_to_array(v_tables, '.')::int[] > string_to_array(worker.version(), '.')::int[] then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('the tables are of version %s, later than the code''s %s', v_tables, worker.version()),
+      hint = 'Install the later version of the extension and run ALTER EXTENSION pg_worker_ext UPDATE.';
+  end if;
+  perform worker.setup_data();
+  perform worker.give_to(worker.wanted_owner());
+  perform worker.close_doors();
+  perform worker.grant_known_roles();
+  notify pgrst, 'reload schema';
+  return format('pg_worker_ext %s is set up, owner %s', worker.version(), worker.wanted_owner());
+end $$;
+comment on function worker.setup() is
+'Makes or mends the data side: tables, shipped kinds, triggers, views, owner, grants. Run it as the owner of the tables (or a superuser) after ALTER EXTENSION … UPDATE, after a restore by another role, over tables that were there before. It can be repeated without harm.';
+
+-- sql/core/95_finish.sql
+
+-- The end of the install.
+
+select worker.setup();
+
+commit;
