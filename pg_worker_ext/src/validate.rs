@@ -1,0 +1,99 @@
+//! `worker.json_schema_errors(schema, value)`: JSON Schema validation of items.
+//!
+//! Nothing is fetched: a `$ref` may only point into the schema itself. Regular expressions run on
+//! an engine whose time grows linearly with the text (no look-around, no back-references), and
+//! their compiled size is bounded. Compiled schemas are kept per session, a bounded number.
+
+use crate::jsonb::JsonbText;
+use jsonschema::{PatternOptions, ValidationError, Validator};
+use pgrx::prelude::*;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// At most so many errors are told.
+const ERRORS: usize = 5;
+/// An error's text is cut off after so many bytes.
+const ERROR_LENGTH: usize = 300;
+/// So many compiled schemas are kept.
+const CACHE: usize = 16;
+/// The longest schema, in bytes of text.
+const SCHEMA_LENGTH: usize = 256 * 1024;
+/// The largest compiled regular expression, in bytes.
+const PATTERN_SIZE: usize = 1 << 20;
+
+thread_local! {
+    /// Compiled schemas with their text; the one used last comes first.
+    static COMPILED: RefCell<Vec<(String, Rc<Validator>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Why a schema cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum SchemaError {
+    #[error("it is longer than {SCHEMA_LENGTH} bytes")]
+    TooLong,
+    #[error("{0}")]
+    Unreadable(#[from] serde_json::Error),
+    #[error("{}", cut(.0.to_string()))]
+    Invalid(#[from] ValidationError<'static>),
+}
+
+/// The errors that a value has by a JSON Schema, as "path: message": none if it is valid, at most
+/// five otherwise. A schema that is none is refused with SQLSTATE 22023.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn json_schema_errors(p_schema: JsonbText, p_value: JsonbText) -> Vec<String> {
+    let validator = match compiled(p_schema.0) {
+        Ok(validator) => validator,
+        Err(cause) => {
+            let message = format!("p_schema is no usable JSON Schema: {cause}");
+            ereport!(ERROR, PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message);
+        }
+    };
+    match serde_json::from_str::<Value>(&p_value.0) {
+        Ok(value) => validator
+            .iter_errors(&value)
+            .take(ERRORS)
+            .map(|error| told(&error))
+            .collect(),
+        Err(cause) => vec![format!("(root): {cause}")],
+    }
+}
+
+fn told(error: &ValidationError<'_>) -> String {
+    let path = error.instance_path().to_string();
+    let place = if path.is_empty() { "(root)" } else { &path };
+    cut(format!("{place}: {error}"))
+}
+
+/// Error texts repeat the value, which may be long.
+fn cut(mut text: String) -> String {
+    if text.len() > ERROR_LENGTH {
+        text.truncate(text.floor_char_boundary(ERROR_LENGTH));
+        text.push('…');
+    }
+    text
+}
+
+fn compiled(schema: String) -> Result<Rc<Validator>, SchemaError> {
+    COMPILED.with_borrow_mut(|cache| {
+        if let Some(place) = cache.iter().position(|(text, _)| *text == schema) {
+            cache[..=place].rotate_right(1);
+        } else {
+            let validator = Rc::new(compile(&schema)?);
+            cache.truncate(CACHE - 1);
+            cache.insert(0, (schema, validator));
+        }
+        Ok(Rc::clone(&cache[0].1))
+    })
+}
+
+fn compile(schema: &str) -> Result<Validator, SchemaError> {
+    if schema.len() > SCHEMA_LENGTH {
+        return Err(SchemaError::TooLong);
+    }
+    let patterns = PatternOptions::regex()
+        .size_limit(PATTERN_SIZE)
+        .dfa_size_limit(PATTERN_SIZE);
+    let options = jsonschema::options().offline().with_pattern_options(patterns);
+    Ok(options.build(&serde_json::from_str(schema)?)?)
+}
