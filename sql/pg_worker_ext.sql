@@ -153,7 +153,11 @@ comment on function worker.number_from_hash(text) is
 
 create or replace function worker.title_key(p_title text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
-return regexp_replace(regexp_replace(lower(normalize(p_title, nfkc)), '^\s*(the|a|an)\s+', ''), '[^[:alnum:]]+', '', 'g');
+-- normalize() exists for UTF8 databases only
+return regexp_replace(
+  regexp_replace(lower(case when getdatabaseencoding() = 'UTF8' then normalize(p_title, nfkc) else p_title end),
+                 '^\s*(the|a|an)\s+', ''),
+  '[^[:alnum:]]+', '', 'g');
 comment on function worker.title_key(text) is
 'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';
 
@@ -339,7 +343,7 @@ begin
 end $$;
 
 create or replace function worker.setup_pool(p_table text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
   v_name text := (select relname from pg_class where oid = v_table);
@@ -596,7 +600,7 @@ declare
   v_id uuid;
 begin
   perform worker.require_read_committed();
-  loop
+  for v_round in 1..10 loop
     insert into public.worker_jobs (job_type, parameters, priority, run_at, dedupe_key)
     values (p_job_type, p_parameters, p_priority, p_run_at, p_dedupe_key)
     on conflict do nothing
@@ -604,12 +608,16 @@ begin
     exit when v_id is not null;
     -- Its twin is there already. Where that one has just ended, the next round inserts.
     select j.id into v_id from public.worker_jobs j
-     where j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running');
-    exit when v_id is not null;
-    select j.id into v_id from public.worker_jobs j
-     where j.job_type = p_job_type and j.job_type = 'check_all_pools' and j.status = 'pending';
+     where (j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running'))
+        or (p_job_type = 'check_all_pools' and j.job_type = 'check_all_pools' and j.status = 'pending')
+     limit 1;
     exit when v_id is not null;
   end loop;
+  if v_id is null then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('a job with the dedupe key %s is there, but role %s may not see it', p_dedupe_key, current_user),
+      hint = format('SELECT worker.grant_backend(%L);', current_user);
+  end if;
   return v_id;
 end $$;
 comment on function public.enqueue_worker_job(text, jsonb, integer, timestamptz, text) is
@@ -1443,6 +1451,34 @@ end $$;
 comment on function worker.pool_status() is
 'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
 
+create or replace function worker.retire_items(
+  p_generator text default null, p_model text default null, p_prompt_version text default null, p_kind text default null
+) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table regclass;
+  v_filter jsonb := jsonb_strip_nulls(jsonb_build_object('generator', p_generator, 'model', p_model, 'prompt_version', p_prompt_version));
+  v_count bigint;
+  v_retired bigint := 0;
+begin
+  perform worker.require_read_committed();
+  if v_filter = '{}' then
+    perform worker.refuse('p_generator, p_model, p_prompt_version', null, 'at least one of the three');
+  end if;
+  for v_table in
+    select k.item_table::regclass from worker.kinds k
+     where k.min_size is not null and (p_kind is null or k.kind = p_kind) order by k.kind
+  loop
+    execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
+                     where not used and provenance @> $1', v_table) using v_filter;
+    get diagnostics v_count = row_count;
+    v_retired := v_retired + v_count;
+  end loop;
+  return v_retired;
+end $$;
+comment on function worker.retire_items(text, text, text, text) is
+'Takes unused items out of the pools by where they come from: p_generator (builtin, llm), p_model, p_prompt_version; p_kind limits it to one kind. They are marked used and provenance says retired; the pools refill. Returns their number.';
+
 -- sql/core/60_tick.sql
 
 -- The tick: rescue, refill, prune. Each part is short and may run anywhere, any number of times at once:
@@ -1884,15 +1920,14 @@ begin
            where not q.used and q.level_min = v_low and q.level_max = v_high
            limit 1 for update;
         else
-          select pick.id into v_id from (
-            (select q.id from public.quest_templates q
-              where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
-              order by q.pool_key limit 1 for update skip locked)
-            union all
-            (select q.id from public.quest_templates q
-              where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key < v_key
-              order by q.pool_key limit 1 for update skip locked)) pick
-           limit 1;
+          select q.id into v_id from public.quest_templates q
+           where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
+           order by q.pool_key limit 1 for update skip locked;
+          if not found then
+            select q.id into v_id from public.quest_templates q
+             where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key < v_key
+             order by q.pool_key limit 1 for update skip locked;
+          end if;
         end if;
         if v_id is not null then
           return v_id;
@@ -2168,10 +2203,13 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text;
 begin
-  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs.
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
+  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
   for v_role in
-    select rolname from pg_roles
-     where rolname in ('service_role', 'postgres') and not rolsuper and rolname <> current_user
+    select r.rolname from pg_roles r
+     where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname <> current_user)
+        or exists (select from pg_policy p where p.polrelid = to_regclass('public.worker_jobs')
+                      and p.polname = left('pg_worker_ext ' || r.rolname, 63))
   loop
     perform worker.grant_backend(v_role);
   end loop;
@@ -2221,7 +2259,7 @@ comment on function worker.put_kind(jsonb) is
 'Writes a shipped kind into worker.kinds, and its pool into content_pools where it is new. Part of worker.setup().';
 
 create or replace function worker.setup_data() returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
 begin
   perform worker.setup_table_meta();
   perform worker.setup_table_jobs();

@@ -88,6 +88,10 @@ comment on function worker.number_from_hash(text) is
 
 create or replace function worker.title_key(p_title text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
-return regexp_replace(regexp_replace(lower(normalize(p_title, nfkc)), '^\s*(the|a|an)\s+', ''), '[^[:alnum:]]+', '', 'g');
+-- normalize() exists for UTF8 databases only
+return regexp_replace(
+  regexp_replace(lower(case when getdatabaseencoding() = 'UTF8' then normalize(p_title, nfkc) else p_title end),
+                 '^\s*(the|a|an)\s+', ''),
+  '[^[:alnum:]]+', '', 'g');
 comment on function worker.title_key(text) is
 'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';

@@ -12,7 +12,7 @@ declare
   v_id uuid;
 begin
   perform worker.require_read_committed();
-  loop
+  for v_round in 1..10 loop
     insert into public.worker_jobs (job_type, parameters, priority, run_at, dedupe_key)
     values (p_job_type, p_parameters, p_priority, p_run_at, p_dedupe_key)
     on conflict do nothing
@@ -20,12 +20,16 @@ begin
     exit when v_id is not null;
     -- Its twin is there already. Where that one has just ended, the next round inserts.
     select j.id into v_id from public.worker_jobs j
-     where j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running');
-    exit when v_id is not null;
-    select j.id into v_id from public.worker_jobs j
-     where j.job_type = p_job_type and j.job_type = 'check_all_pools' and j.status = 'pending';
+     where (j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running'))
+        or (p_job_type = 'check_all_pools' and j.job_type = 'check_all_pools' and j.status = 'pending')
+     limit 1;
     exit when v_id is not null;
   end loop;
+  if v_id is null then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('a job with the dedupe key %s is there, but role %s may not see it', p_dedupe_key, current_user),
+      hint = format('SELECT worker.grant_backend(%L);', current_user);
+  end if;
   return v_id;
 end $$;
 comment on function public.enqueue_worker_job(text, jsonb, integer, timestamptz, text) is

@@ -197,3 +197,31 @@ begin
 end $$;
 comment on function worker.pool_status() is
 'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
+
+create or replace function worker.retire_items(
+  p_generator text default null, p_model text default null, p_prompt_version text default null, p_kind text default null
+) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table regclass;
+  v_filter jsonb := jsonb_strip_nulls(jsonb_build_object('generator', p_generator, 'model', p_model, 'prompt_version', p_prompt_version));
+  v_count bigint;
+  v_retired bigint := 0;
+begin
+  perform worker.require_read_committed();
+  if v_filter = '{}' then
+    perform worker.refuse('p_generator, p_model, p_prompt_version', null, 'at least one of the three');
+  end if;
+  for v_table in
+    select k.item_table::regclass from worker.kinds k
+     where k.min_size is not null and (p_kind is null or k.kind = p_kind) order by k.kind
+  loop
+    execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
+                     where not used and provenance @> $1', v_table) using v_filter;
+    get diagnostics v_count = row_count;
+    v_retired := v_retired + v_count;
+  end loop;
+  return v_retired;
+end $$;
+comment on function worker.retire_items(text, text, text, text) is
+'Takes unused items out of the pools by where they come from: p_generator (builtin, llm), p_model, p_prompt_version; p_kind limits it to one kind. They are marked used and provenance says retired; the pools refill. Returns their number.';

@@ -165,10 +165,13 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_role text;
 begin
-  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs.
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
+  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
   for v_role in
-    select rolname from pg_roles
-     where rolname in ('service_role', 'postgres') and not rolsuper and rolname <> current_user
+    select r.rolname from pg_roles r
+     where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname <> current_user)
+        or exists (select from pg_policy p where p.polrelid = to_regclass('public.worker_jobs')
+                      and p.polname = left('pg_worker_ext ' || r.rolname, 63))
   loop
     perform worker.grant_backend(v_role);
   end loop;
