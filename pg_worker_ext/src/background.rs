@@ -22,6 +22,9 @@ const RESCUE: Step = ("rescuing jobs", "select worker.rescue_jobs()");
 const REFILL: Step = ("refilling pools", "select worker.refill_pools()");
 const PRUNE: Step = ("pruning jobs", "select worker.prune_jobs()");
 
+/// A step that did so much may not be through.
+const MANY: i32 = 100;
+
 /// The reason for which the data side cannot be worked on (NULL: it can), and the seconds until
 /// the next thing is due (NULL: nothing is known).
 const LOOK: &str = "select look.problem, case when look.problem is null then \
@@ -223,25 +226,33 @@ impl Worker {
         self.refill.attempt(REFILL, self.database);
         let now = Instant::now();
         self.schedule.refilled(now, self.refill.closed_until(now));
-        if prune {
-            self.prune.attempt(PRUNE, self.database);
+        if prune && self.prune.attempt(PRUNE, self.database) >= MANY {
+            self.schedule.prune_more(Instant::now());
         }
     }
 }
 
 impl Backoff {
-    /// Runs a step of maintenance, unless it failed a short while ago.
-    fn attempt(&mut self, (doing, statement): Step, database: &str) {
+    /// Runs a step of maintenance, unless it failed a short while ago. Returns how much it did.
+    fn attempt(&mut self, (doing, statement): Step, database: &str) -> i32 {
         if self.closed_until(Instant::now()).is_some() {
-            return;
+            return 0;
         }
         process::show_busy(doing);
-        let done = owner::run(|| Spi::connect(|spi| spi.select(statement, Some(1), &[]).map(|_| ())));
-        match done {
-            Ok(_) => self.succeeded(),
+        let step = || Spi::connect(|spi| spi.select(statement, Some(1), &[])?.first().get_one::<i32>());
+        match owner::run(step) {
+            Ok(found) => {
+                self.succeeded();
+                if let Found::Done(Some(count)) = found {
+                    count
+                } else {
+                    0
+                }
+            }
             Err(trouble) => {
                 self.failed(Instant::now());
                 warning!("pg_worker_ext: {doing} failed in database \"{database}\": {trouble}");
+                0
             }
         }
     }

@@ -17,6 +17,8 @@ const NOT_READY_GAP: Duration = Duration::from_secs(5);
 /// All of the maintenance is done this often, whether anything asks for it or not.
 const FULL_ROUND: Duration = Duration::from_secs(600);
 const PRUNE_GAP: Duration = FULL_ROUND;
+/// Pruning goes on after this when it was not through.
+const PRUNE_MORE_GAP: Duration = Duration::from_secs(1);
 
 /// Waits between failures: 1 s, doubling to 60 s.
 #[derive(Default)]
@@ -168,6 +170,12 @@ impl Schedule {
             self.prune_after = now + PRUNE_GAP;
         }
         prune
+    }
+
+    /// There is more to prune than was done at once.
+    pub fn prune_more(&mut self, now: Instant) {
+        self.prune_after = now + PRUNE_MORE_GAP;
+        self.full_round = self.prune_after;
     }
 
     /// The refill was tried; a failed one stays wished for and waits until `retry`.

@@ -220,14 +220,13 @@ impl Slot {
     /// Raises flags and wakes the background worker, or else the launcher. Never raises an error,
     /// so that it can be called when a transaction has just committed.
     pub fn raise(&self, flags: u32) {
-        let before = self.flags.fetch_or(flags, SeqCst);
-        let news = flags & !before;
         // Whoever raised a flag first also set the latch; the rest of a burst need not.
+        let news = flags & !self.flags.fetch_or(flags, SeqCst);
         if self.pid() != 0 {
             if news != 0 {
                 set_latch(self.procno.load(SeqCst));
             }
-        } else if self.flags.fetch_or(ASKED, SeqCst) & ASKED == 0 {
+        } else if news & ASKED != 0 || self.flags.fetch_or(ASKED, SeqCst) & ASKED == 0 {
             wake_launcher();
         }
     }
