@@ -34,7 +34,7 @@ install_extension() {
   step "building the extension for $("$PG_CONFIG" --version)"
   cargo build --release "${native[@]}"
   rm -rf "$stage"
-  cargo run --quiet --package xtask -- stage --release "$stage"
+  cargo run --quiet --package xtask -- install --pg-config "$PG_CONFIG" --destdir "$stage" >/dev/null
   step "installing the extension"
   while IFS= read -r file; do
     mode=644

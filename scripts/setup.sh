@@ -50,14 +50,19 @@ found_pg_config() {
 
 # bindgen, which pgrx runs over PostgreSQL's headers, loads libclang.
 has_libclang() {
-  [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
-    compgen -G "/usr/lib/*/libclang*.so*" >/dev/null
+  local folder
+  [ -z "${LIBCLANG_PATH:-}" ] || return 0
+  for folder in '/usr/lib/llvm-*/lib' '/usr/lib/*' /usr/lib /usr/local/lib; do
+    # libclang-cpp is another library.
+    if compgen -G "$folder/libclang.so*" || compgen -G "$folder/libclang-[0-9]*.so*"; then return 0; fi
+  done >/dev/null
+  return 1
 }
 
 installable() {
   local package
   for package; do
-    LC_ALL=C apt-cache policy "$package" 2>/dev/null | grep -qE '^  Candidate: [^(]' || return 1
+    [[ $(LC_ALL=C apt-cache policy "$package" 2>/dev/null) =~ Candidate:\ [^\(] ]] || return 1
   done
 }
 

@@ -1,15 +1,28 @@
 #!/usr/bin/env bash
-# Builds the extension and the executor (debug) and stages the extension as an installation below
-# target/stage. Prints where all of it is, as NAME=value lines; everything else goes to stderr.
+# Builds (debug) and stages the extension as an installation below target/stage, or builds the
+# executor. Prints where they are, as NAME=value lines; everything else goes to stderr.
+# Usage: scripts/stage.sh [extension|executor]…, both by default.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
+stage_extension() {
+  local stage
+  stage=$(target_dir)/stage
+  load_setup >&2
+  mapfile -t native < <(native_args)
+  # Assembled anew, so that what is tested is what stands in the pieces; make lint is what complains
+  # when the assembled files were not committed.
+  cargo run --quiet --package xtask -- sql >&2
+  cargo build --quiet "${native[@]}"
+  cargo run --quiet --package xtask -- install --profile debug --pg-config "$PG_CONFIG" --destdir "$stage" >&2
+  printf '%s=%s\n' PG_CONFIG "$PG_CONFIG" PG_WORKER_STAGE "$stage"
+}
+
+stage_executor() {
+  cargo build --quiet --package pg-worker-executor
+  printf '%s=%s\n' PG_WORKER_EXECUTOR "$(target_dir)/debug/pg-worker-executor"
+}
+
 cd "$ROOT"
-load_setup >&2
-stage=$(target_dir)/stage
-mapfile -t native < <(native_args)
-cargo build --quiet "${native[@]}"
-cargo build --quiet --package pg-worker-executor
-cargo run --quiet --package xtask -- stage "$stage"
-printf '%s=%s\n' PG_CONFIG "$PG_CONFIG" PG_WORKER_STAGE "$stage" \
-  PG_WORKER_EXECUTOR "$(target_dir)/debug/pg-worker-executor"
+[ $# -gt 0 ] || set -- extension executor
+for part; do "stage_$part"; done

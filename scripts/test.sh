@@ -41,6 +41,9 @@ run_suite() {
   say ""
   step "$1: $(suite_title "$1")"
   "$1" 2>&1 | tee "$log" || status=$?
+  # What runs inside a suite may print such lines too; its own is the last.
+  tail -n 1 "$log" >"$log.last"
+  mv "$log.last" "$log"
   add_up "$status" 's/^([0-9]+) passed, ([0-9]+) failed, ([0-9]+) skipped$/\1 \2 \3/p'
 }
 

@@ -6,6 +6,7 @@
 //! with the test process, also when that is killed: see [`guardian`].
 
 pub mod account;
+mod both;
 pub mod cluster;
 pub mod database;
 pub mod executor;

@@ -24,7 +24,7 @@ pub fn read(relative: &str) -> String {
 
 /// What `pg_config` says to an option such as `--bindir`.
 pub fn pg_config(option: &str) -> String {
-    let out = Command::new(&built().pg_config)
+    let out = Command::new(built("PG_CONFIG"))
         .arg(option)
         .output()
         .expect("pg_config");
@@ -56,55 +56,46 @@ pub fn pg_major() -> u32 {
 }
 
 /// The folder into which the extension was installed as if it were the root of the file system.
-pub fn stage() -> &'static Path {
-    &built().stage
+pub fn stage() -> PathBuf {
+    built("PG_WORKER_STAGE")
 }
 
 /// The executor under test.
-pub fn executor() -> &'static Path {
-    &built().executor
+pub fn executor() -> PathBuf {
+    built("PG_WORKER_EXECUTOR")
 }
 
-struct Built {
-    pg_config: PathBuf,
-    stage: PathBuf,
-    executor: PathBuf,
+fn built(name: &str) -> PathBuf {
+    static EXTENSION: OnceLock<Vec<(String, PathBuf)>> = OnceLock::new();
+    static EXECUTOR: OnceLock<Vec<(String, PathBuf)>> = OnceLock::new();
+    if let Some(path) = std::env::var_os(name) {
+        return path.into();
+    }
+    let values = match name {
+        "PG_WORKER_EXECUTOR" => EXECUTOR.get_or_init(|| build("executor")),
+        _ => EXTENSION.get_or_init(|| build("extension")),
+    };
+    let found = values.iter().find(|(key, _)| key == name);
+    found.map_or_else(
+        || panic!("scripts/stage.sh did not print {name}"),
+        |(_, path)| path.clone(),
+    )
 }
 
-fn built() -> &'static Built {
-    static BUILT: OnceLock<Built> = OnceLock::new();
-    BUILT.get_or_init(|| from_environment().unwrap_or_else(build))
-}
-
-fn from_environment() -> Option<Built> {
-    let path = |name| std::env::var_os(name).map(PathBuf::from);
-    Some(Built {
-        pg_config: path("PG_CONFIG")?,
-        stage: path("PG_WORKER_STAGE")?,
-        executor: path("PG_WORKER_EXECUTOR")?,
-    })
-}
-
-/// Runs the script that `make test` runs too; it prints the three names as `NAME=value` lines.
-fn build() -> Built {
+/// Runs the script that `make test` runs too; it prints the results as `NAME=value` lines.
+fn build(part: &str) -> Vec<(String, PathBuf)> {
     let out = Command::new(root().join("scripts/stage.sh"))
+        .arg(part)
         .output()
         .expect("scripts/stage.sh");
     assert!(
         out.status.success(),
-        "scripts/stage.sh: {}",
+        "scripts/stage.sh {part}: {}",
         String::from_utf8_lossy(&out.stderr)
     );
     let text = String::from_utf8(out.stdout).expect("scripts/stage.sh prints UTF-8");
-    let value = |name: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-        PathBuf::from(line.unwrap_or_else(|| panic!("scripts/stage.sh did not print {name}")))
-    };
-    Built {
-        pg_config: value("PG_CONFIG"),
-        stage: value("PG_WORKER_STAGE"),
-        executor: value("PG_WORKER_EXECUTOR"),
-    }
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect()
 }

@@ -57,9 +57,15 @@ impl Filler {
         self.texts += 1;
         let shortest = schema["minLength"].as_u64().unwrap_or(1) as usize;
         let longest = schema["maxLength"].as_u64().unwrap_or(200) as usize;
+        // Where there is room for prose, some is written: the kinds ask for more than a few words.
+        let wanted = if longest > 100 {
+            shortest.max(120.min(longest))
+        } else {
+            shortest
+        };
         let mut seed = self.number * 97 + self.texts;
         let mut text = words(seed);
-        while text.len() < shortest {
+        while text.len() < wanted {
             seed += 7919;
             text = format!("{text} {}", words(seed));
         }

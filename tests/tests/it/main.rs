@@ -1,2 +1,4 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
+mod install;
+mod queue;
 mod scripts;
