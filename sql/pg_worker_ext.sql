@@ -529,6 +529,11 @@ comment on function worker.job_inserted() is
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if old.status = 'running' and new.status <> 'cancelled' and new.lease_expires_at is not distinct from old.lease_expires_at then
+    -- Our own functions end the lease with the job. Here somebody's plain UPDATE did not: the token is worth
+    -- nothing from now on (a cancelled job keeps it, so that its executor is told why).
+    new.lease_token := null;
+  end if;
   if new.status in ('completed', 'failed', 'cancelled') then
     new.completed_at := coalesce(case when new.completed_at is distinct from old.completed_at then new.completed_at end, now());
   elsif new.status = 'pending' then
@@ -671,7 +676,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.worker_jobs
      set status = 'pending', run_at = p_run_at, attempts = p_attempts, error_message = p_reason,
-         lease_token = case when p_keep_token then lease_token end, executor_id = null
+         lease_token = case when p_keep_token then lease_token end, lease_expires_at = null,
+         executor_id = null
    where id = p_job_id;
   return true;
 exception when unique_violation then
@@ -839,7 +845,8 @@ begin
       reason := format('%s of %s items are stored', v_job.stored, v_job.asked);
     else
       update public.worker_jobs
-         set status = 'completed', error_message = null, result = worker.job_result(asked, stored, progress)
+         set status = 'completed', lease_expires_at = null, error_message = null,
+             result = worker.job_result(asked, stored, progress)
        where id = p_job_id;
       perform worker.settle_pool(v_job.job_type, v_job.parameters, null);
       outcome := 'completed';
@@ -878,7 +885,8 @@ begin
     return 'retry later';
   end if;
   update public.worker_jobs
-     set status = 'failed', error_message = left(p_error, 2000), result = worker.job_result(asked, stored, progress)
+     set status = 'failed', lease_expires_at = null, lease_token = case when p_keep_token then lease_token end,
+         error_message = left(p_error, 2000), result = worker.job_result(asked, stored, progress)
    where id = p_job_id;
   perform worker.settle_pool(v_job.job_type, v_job.parameters, left(p_error, 2000));
   return 'failed';
@@ -1032,6 +1040,32 @@ end $$;
 comment on function worker.prepare_item(text, jsonb, integer, text, integer) is
 'Everything that a generator needs to write one item: finished messages, JSON Schema, sampling, seed, facets, grammar and context.';
 
+create or replace function worker.check_try(p_try integer) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_try not between 0 and 1000000 then
+    perform worker.refuse('p_try', p_try::text, 'an integer from 0 (the first try) to 1000000');
+  end if;
+end $$;
+
+create or replace function worker.check_provenance(p_provenance jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text;
+begin
+  if jsonb_typeof(p_provenance) <> 'object' then
+    perform worker.refuse('p_provenance', p_provenance::text, 'a JSON object');
+  end if;
+  -- These are added up in the job's progress.
+  foreach v_name in array array['prompt_tokens', 'completion_tokens', 'llm_seconds'] loop
+    if p_provenance ->> v_name is not null
+       and not case when jsonb_typeof(p_provenance -> v_name) = 'number' then (p_provenance ->> v_name)::numeric between 0 and 1e12
+               else false end then
+      perform worker.refuse('p_provenance.' || v_name, p_provenance ->> v_name, 'a number from 0');
+    end if;
+  end loop;
+end $$;
+
 create or replace function worker.next_item(
   p_job_id uuid, p_lease_token uuid, p_in_flight integer[] default '{}', p_try integer default 0, p_item_no integer default null
 ) returns table (outcome text, reason text, item_no integer, messages jsonb, item_schema jsonb, sampling jsonb, model text,
@@ -1051,6 +1085,10 @@ begin
   end if;
   select j.asked, j.attempts, j.parameters, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
+  perform worker.check_try(p_try);
+  if p_item_no not between 1 and v_job.asked then
+    perform worker.refuse('p_item_no', p_item_no::text, format('1 to %s, the number of items asked for, or NULL', v_job.asked));
+  end if;
   item_no := p_item_no;
   if item_no is null then
     select n into item_no from generate_series(1, v_job.asked) n
@@ -1087,6 +1125,7 @@ declare
   v_job record;
   v_provenance jsonb := coalesce(p_provenance, '{}') || jsonb_build_object('job_id', p_job_id, 'item_no', p_item_no);
 begin
+  perform worker.check_provenance(p_provenance);
   select j.asked, j.stored, j.parameters, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   asked := v_job.asked;
@@ -1202,6 +1241,7 @@ begin
   if p_class is null or p_class !~ '^[a-z_]{1,30}$' then
     perform worker.refuse('p_class', p_class, '1 to 30 of a-z and _, such as not_json, schema, truncated, empty');
   end if;
+  perform worker.check_provenance(p_provenance);
   if v_state <> 'held' then
     return case v_state when 'cancelled' then v_state else 'lease lost' end;
   end if;
@@ -1222,8 +1262,8 @@ return p_progress
        'rejected', coalesce(p_progress -> 'rejected', '{}') || case when p_outcome = 'rejected'
           then jsonb_build_object(p_class, coalesce((p_progress -> 'rejected' ->> p_class)::int, 0) + 1) else '{}' end,
        'duplicates', coalesce((p_progress ->> 'duplicates')::int, 0) + (p_outcome = 'duplicate')::int,
-       'prompt_tokens', coalesce((p_progress ->> 'prompt_tokens')::bigint, 0) + coalesce((p_provenance ->> 'prompt_tokens')::bigint, 0),
-       'completion_tokens', coalesce((p_progress ->> 'completion_tokens')::bigint, 0) + coalesce((p_provenance ->> 'completion_tokens')::bigint, 0),
+       'prompt_tokens', coalesce((p_progress ->> 'prompt_tokens')::bigint, 0) + coalesce((p_provenance ->> 'prompt_tokens')::numeric::bigint, 0),
+       'completion_tokens', coalesce((p_progress ->> 'completion_tokens')::bigint, 0) + coalesce((p_provenance ->> 'completion_tokens')::numeric::bigint, 0),
        'llm_seconds', round(coalesce((p_progress ->> 'llm_seconds')::numeric, 0) + coalesce((p_provenance ->> 'llm_seconds')::numeric, 0), 3));
 comment on function worker.add_progress(jsonb, text, text, jsonb) is
 'A job''s progress after one more answer of the model: rejections by class, duplicates, tokens, seconds.';
@@ -1241,6 +1281,7 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
+  perform worker.check_try(p_try);
   perform worker.check_parameters(
     (select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}'));
   return query select * from worker.prepare_item(p_kind, coalesce(p_parameters, '{}'), 1,
@@ -1414,14 +1455,28 @@ comment on function worker.refill_pools() is
 
 create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text := format('wanted %s %s', p_job_type, p_parameters);
+  v_lock bigint := hashtextextended('pg_worker_ext ' || v_key, 0);
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.next_try_at > now()) then
+              where k.job_type = p_job_type and t.scope = coalesce(p_parameters ->> k.scope_parameter, '')
+                and t.next_try_at > now())
+     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
+    return;
+  end if;
+  -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
+  -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
+  -- id from then on and waits no more.
+  if pg_current_xact_id_if_assigned() is null then
+    perform pg_advisory_xact_lock(v_lock);
+    perform pg_current_xact_id();
+  elsif not pg_try_advisory_xact_lock(v_lock) then
     return;
   end if;
   insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
-  values (p_job_type, p_parameters, 3, format('wanted %s %s', p_job_type, p_parameters))
+  values (p_job_type, p_parameters, 3, v_key)
   on conflict do nothing;
 end $$;
 comment on function worker.want(text, jsonb) is
@@ -1618,6 +1673,7 @@ comment on function worker.about() is
 create or replace function worker.report_executor(p_executor uuid, p_info jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform worker.require_read_committed();
   if p_executor is null then
     perform worker.refuse('p_executor', null, 'the uuid of the executor');
   end if;
@@ -1633,6 +1689,7 @@ comment on function worker.report_executor(uuid, jsonb) is
 create or replace function worker.unregister_executor(p_executor uuid) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform worker.require_read_committed();
   delete from worker.executors where id = p_executor;
 end $$;
 comment on function worker.unregister_executor(uuid) is
@@ -1696,6 +1753,578 @@ begin
 end $$;
 comment on function worker.refuse_unless_listed(text, text, text[]) is
 'Refuses a value that is not in the list with 22023; NULL passes.';
+
+-- sql/kinds/dungeon.sql
+
+-- Dungeons. Everything about them is in this file.
+
+create or replace function worker.setup_kind_dungeon() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+begin
+  if to_regclass('public.dungeon_content') is null then
+    create table public.dungeon_content (
+      id uuid primary key default gen_random_uuid(),
+      name text not null,
+      description text not null,
+      room_count integer not null default 0,
+      rooms jsonb not null default '[]',
+      difficulty text default 'medium' constraint dungeon_content_difficulty_check
+        check (difficulty in ('easy', 'medium', 'hard', 'deadly')),
+      used boolean not null default false,
+      created_at timestamptz not null default now(),
+      used_at timestamptz,
+      spawned_at_location jsonb
+    );
+    comment on table public.dungeon_content is
+      'The dungeon pool: one row is one small dungeon with all its rooms. Take one with claim_dungeon_from_pool().';
+    comment on column public.dungeon_content.room_count is 'The number of rooms: the length of the list rooms.';
+    comment on column public.dungeon_content.rooms is
+      'A list of {"room_number", "description", "encounter", "loot"}, numbered from 1 in order.';
+    comment on column public.dungeon_content.difficulty is 'easy, medium, hard or deadly.';
+  end if;
+  if worker.may_change('public.dungeon_content') then
+    perform worker.setup_pool('public.dungeon_content');
+    -- coalesce: a table that was there before may have dungeons of no difficulty, and they are to be found too
+    create index if not exists dungeon_content_claim on public.dungeon_content (coalesce(difficulty, 'none'), pool_key) where not used;
+  end if;
+  perform worker.setup_pool_triggers('public.dungeon_content');
+
+  perform worker.put_kind(jsonb_build_object(
+    'kind', 'dungeon', 'job_type', 'generate_dungeons', 'item_table', 'public.dungeon_content', 'title_field', 'name',
+    'min_size', 10, 'batch_size', 5,
+    'context_function', 'worker.context_dungeon', 'check_function', 'worker.check_dungeon', 'store_function', 'worker.store_dungeon',
+    'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
+                    "difficulty": {"type": "one_of", "values": ["easy", "medium", "hard", "deadly"]}}'::jsonb,
+    'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 2400}'::jsonb,
+    'item_schema', '{
+      "type": "object", "additionalProperties": false,
+      "required": ["name", "description", "difficulty", "rooms"],
+      "properties": {
+        "name": {"type": "string", "minLength": 4, "maxLength": 80},
+        "description": {"type": "string", "minLength": 40, "maxLength": 500},
+        "difficulty": {"enum": ["easy", "medium", "hard", "deadly"]},
+        "rooms": {"type": "array", "minItems": 3, "maxItems": 10, "items": {
+          "type": "object", "additionalProperties": false, "required": ["room_number", "description", "encounter", "loot"],
+          "properties": {
+            "room_number": {"type": "integer", "minimum": 1, "maximum": 10},
+            "description": {"type": "string", "minLength": 20, "maxLength": 300},
+            "encounter": {"type": "string", "minLength": 3, "maxLength": 200},
+            "loot": {"type": "string", "minLength": 3, "maxLength": 160}}}}}}'::jsonb,
+    'system_prompt', $$You design small dungeons for a fantasy role-playing game. You answer with one JSON object and nothing else:
+no markdown, no explanation.$$,
+    'prompt', $$Write one dungeon as a JSON object with these keys:
+- "name": 2 to 6 words. Do not begin with "The Whispering", "Shadow" or "Forgotten".
+- "description": 2 to 4 sentences for the game master: who made the place, what became of it, why somebody goes there now.
+- "difficulty": easy, medium, hard or deadly, as given below.
+- "rooms": a list in the order in which they are reached, from the entrance to the end. Each is
+  {"room_number", "description", "encounter", "loot"}: room_number counts from 1; description is 1 or 2 sentences that can be
+  read aloud; encounter is what lives, waits or threatens there and fits the difficulty ("none" where it is quiet); loot is what
+  can be found ("none" where there is nothing). No two rooms are alike, and the last one is worth the way.
+Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria, Blackwood, Ravenhold) and invent fitting ones.
+
+This dungeon:
+- difficulty {{difficulty}}: {{danger}}
+- exactly {{room_count}} rooms
+- made by: {{builder}}
+- given up after: {{fall}}
+- people go there because {{lure}}
+- the place is {{mood}}
+- something to play with: {{device}}
+
+These names exist already; take another one that does not resemble them:
+{{recent_titles}}$$,
+    'facets', '{
+      "builder": ["a guild of salt miners", "monks who had vowed silence", "a duke with many enemies", "dwarves on their way elsewhere", "a family of counterfeiters", "the old royal mint", "a college of bell founders", "river smugglers", "an order of plague doctors", "a mad cartographer", "giants, judging by the stairs", "a cult of the drowned moon", "prisoners who were promised freedom", "a clan of gnome clockmakers", "a wine merchant with a second trade", "the engineers of a lost legion", "a necromancer''s landlord", "a sisterhood of archivists", "goblins with a stolen plan", "a sect that worshipped an echo", "masons who hid from a tax", "an elven court in exile"],
+      "fall": ["a flood that rose in one night", "a strike of the miners", "a quarrel between two brothers", "the opening of a wrong door", "a fire nobody could explain", "a long siege", "the death of the last key bearer", "a sickness that came up with the water", "a wall that should not have been broken", "a king''s pardon that came too late", "a winter that lasted two years", "the theft of its only map", "an earthquake on a feast day", "a bargain that somebody kept too well", "a swarm that came out of the rock", "the day when all the lamps went out", "a trial with no survivors", "a collapse of the great stair"],
+      "lure": ["a surveyor''s strongbox was never brought up", "a bell can be heard from below at noon", "the heir of the place has finally been found", "somebody has been lighting the lamps again", "a herb grows there that cures the grey cough", "a stolen altar cloth was carried inside", "three apprentices went in on a wager", "the well of the next village runs dry from there", "an old debt was written on its walls", "the lock has rusted through at last", "a rival band has hired diggers", "a child drew its plan without having been there", "its silver still pays the garrison", "a prisoner inside is said to be alive", "the last page of a spell book was hidden there", "a flock of sheep vanished down its shaft", "the baron wants it sealed and pays for it", "a dead man''s letter describes the way in"],
+      "mood": ["damp and full of echoes", "dry, cold and very quiet", "warmer with every step down", "so narrow that shields scrape the walls", "painted from end to end", "half under water", "tidy, as if swept this morning", "overgrown with pale roots", "crooked, with no level floor", "smoky and close", "grand beyond any use", "patched up by many hands", "full of draughts that blow out candles", "lit by mould that glows faintly", "noisy with running water", "sticky with old tar"],
+      "device": ["a lift that moves by counterweight", "doors that open one at a time only", "a speaking tube between two rooms", "a mirror that shows another room", "a sluice that floods the lower rooms", "a bridge that folds away", "a riddle scratched by a child", "a guardian that obeys the wrong password", "a stair that is missing every third step", "a cage with its key inside", "a floor map made of coloured tiles", "a bell that wakes everything", "a shrine that asks for a small lie", "two levers and one warning sign", "a shortcut that only works downwards", "a candle that burns while somebody lies"]}'::jsonb,
+    'grammar', '{
+      "item": {
+        "name": "{name}",
+        "description": "{origin} {today} {reason}",
+        "difficulty": "{=difficulty}",
+        "rooms": {"$repeat": {"count": ["{=room_count}", "{=room_count}"], "distinct_by": "description", "of": {
+          "room_number": "{=index}",
+          "description": "{room}",
+          "encounter": {"$pick": [
+            {"$join": [{"$pick": "{=prowlers}"}, "{prowling}"]}, {"$join": [{"$pick": "{=prowlers}"}, "{prowling}"]},
+            {"$join": [{"$pick": "{=folk}"}, "{dealing}"]}, {"$join": [{"$pick": "{=folk}"}, "{dealing}"]},
+            "{trap}", "{quiet}"]},
+          "loot": {"$pick": [
+            {"$join": [{"$pick": "{=treasures}"}, "{hidden}"]}, {"$join": [{"$pick": "{=treasures}"}, "{hidden}"]},
+            {"$join": ["{oddment}", "{hidden}"]}, "None."]}}}}},
+      "rules": {
+        "name": ["The {^adj} {^place}", "The {^adj} {^place}", "{town} {^place}", "{last}''s {^place}", "The {^place} under {town}", "The {^place} of the {^adj} {^relic}", "The {^relic} {^place}", "Below {town} {^above}", "{last}''s {^adj} {^place}", "The {^trade} {^place}"],
+        "adj": ["ashen", "backward", "barred", "blind", "bricked-up", "broken", "brass", "candle-lit", "cold", "crooked", "deaf", "drained", "dry", "false", "flooded", "honest", "inverted", "iron", "lame", "leaning", "lidless", "lower", "mended", "numbered", "patient", "quiet", "red", "rusted", "sealed", "second", "seventh", "smoking", "spiral", "starving", "sunken", "tarred", "twice-dug", "unfinished", "unlucky", "waxen", "windowless"],
+        "place": ["archive", "burrow", "catacombs", "cellars", "cistern", "crypt", "deeps", "delve", "foundry", "galleries", "gaol", "halls", "kennels", "labyrinth", "mine", "mint", "ossuary", "pit", "prison", "quarry", "shafts", "sinkhole", "stair", "tunnels", "undercroft", "vault", "warren", "waterworks", "workings"],
+        "relic": ["anvil", "bell", "candle", "chain", "coin", "compass", "crown", "drum", "feather", "hammer", "hourglass", "key", "ladle", "lantern", "loom", "mask", "mirror", "nail", "needle", "plough", "quill", "scales", "seal", "skull", "spoon", "tooth", "wheel"],
+        "trade": ["assayers''", "beggars''", "brewers''", "cooks''", "debtors''", "diggers''", "executioners''", "glaziers''", "lamplighters''", "locksmiths''", "masons''", "oil pressers''", "pilgrims''", "rat catchers''", "saddlers''", "scribes''", "tanners''", "toll keepers''", "widows''"],
+        "above": ["Abbey", "Bakery", "Bathhouse", "Brewery", "Bridge", "Castle", "Chapel", "Gallows", "Granary", "Hill", "Inn", "Kiln", "Market", "Mill", "Orchard", "Priory", "Smithy", "Stables", "Tannery", "Theatre", "Tollhouse", "Well"],
+        "town_a": ["Amber", "Bitter", "Brack", "Calder", "Chalk", "Clay", "Crab", "Deep", "Drake", "Dusk", "Ebb", "Ember", "Flint", "Fox", "Gall", "Glass", "Grim", "Hazel", "Heron", "Horn", "Kettle", "Lark", "Lime", "Mud", "Nettle", "Oyster", "Peat", "Quill", "Rook", "Rust", "Sedge", "Slate", "Sorrel", "Tallow", "Teasel", "Under", "Whin", "Yarrow"],
+        "town_b": ["bank", "beck", "borough", "bourne", "by", "cleave", "combe", "cross", "den", "end", "fell", "ford", "garth", "gate", "ham", "hithe", "holt", "ley", "low", "march", "mere", "ness", "pool", "reach", "side", "stoke", "thorpe", "ton", "wath", "worth"],
+        "town": ["{town_a}{town_b}"],
+        "last": ["Ambrose", "Ashdown", "Balfour", "Bellweather", "Brannock", "Cardew", "Cobbold", "Corrigan", "Dacre", "Danvers", "Eversley", "Fairweather", "Fitch", "Gaunt", "Gorse", "Grimshaw", "Haddock", "Harrow", "Inchbald", "Jessop", "Kestrel", "Ludlow", "Marchbanks", "Mossop", "Nightingale", "Orrery", "Peverell", "Quarles", "Rackham", "Sallow", "Standish", "Tarrant", "Thackeray", "Umber", "Vance", "Wickham", "Yelland"],
+        "origin": ["It was made by {=builder} and given up after {=fall}.", "What {=builder} began here came to an end with {=fall}.", "Few know today that {=builder} dug this place; it stands empty since {=fall}.", "The work is by {=builder}, as the marks on the lintel show. Nobody stayed after {=fall}."],
+        "today": ["It is {=mood}, and whoever listens can hear {=device} at work.", "Inside it is {=mood}. The one thing that everybody remembers is {=device}.", "Those who came back say that it is {=mood}, and they all speak of {=device}.", "Below it is {=mood}, and somewhere on the way there is {=device}."],
+        "reason": ["Now {=lure}, and in {town} they look for somebody brave.", "In {town} they say that {=lure}.", "One goes there because {=lure}.", "The talk of {town} is that {=lure}."],
+        "room": ["A {state} {chamber} {feature}. {sense}", "A {state} {chamber} {feature}. {sense}", "{sense} This is a {state} {chamber} {feature}.", "A {chamber}, {state} and low, {feature}. {sense}"],
+        "state": ["bare", "blackened", "broad", "circular", "cold", "cramped", "dripping", "dusty", "flooded", "half-collapsed", "lofty", "long", "muddy", "narrow", "neglected", "painted", "pillared", "rough-hewn", "sloping", "smoky", "tiled", "tilted", "vaulted", "well-kept"],
+        "chamber": ["bathhouse", "bell chamber", "bone store", "brewery", "cell block", "chapel", "cistern", "cloakroom", "counting room", "crypt", "dining hall", "dormitory", "dressing room", "forge", "gallery", "gatehouse", "guardroom", "infirmary", "kennel", "kitchen", "laboratory", "larder", "laundry", "library", "map room", "mess hall", "pump room", "robing room", "shaft", "shrine", "smelting hall", "stable", "storeroom", "throne room", "treadmill", "wash house", "wine cellar", "workshop"],
+        "feature": ["with a floor of loose slates", "with a ceiling held up by ship''s timbers", "where somebody has chalked a tally of days", "with a dry fountain in the middle", "with a pit that was covered by a carpet", "where all the furniture is nailed to the wall", "with seven niches and six statues", "with a brazier that is still warm", "where roots have pushed the stones apart", "with a gutter of slow black water", "with a row of hooks and one coat", "where the far wall is a single mirror", "with a hoist and a frayed rope", "with names scratched into every tile", "where a cart lies on its side", "with a balcony that cannot be reached", "where the tables are set for nine", "with shelves of labelled jars", "with an iron door that has no handle", "with a stair that ends at the ceiling", "where the echo answers a moment too late", "with two skeletons holding hands", "with a map of the place on the floor", "where a grate opens on a deeper shaft", "with a great wheel that turns by itself", "with bedding for a dozen and ashes for one"],
+        "sense": ["The air tastes of iron.", "Something drips, and then stops.", "It smells of cold wax.", "A draught comes from behind the plaster.", "Small bones crunch underfoot.", "Dust lies thick, save for one line of prints.", "A low hum can be felt in the teeth.", "The light of a torch turns bluish here.", "There is a smell of wet dog.", "Far off, a chain is being let down.", "Moths rise at the first step.", "The walls are slick and warm.", "Every sound is swallowed.", "It smells of vinegar and old rope.", "Water stands a hand deep.", "Somebody has been here today."],
+        "prowling": ["wait in the dark on both sides of the door.", "hunt whatever carries a light.", "feed on something that was alive this morning.", "stand so still that they are taken for stone.", "come up through the floor once the door falls shut.", "circle the room and keep to the walls.", "lie in a heap and stir at the first loud word.", "follow the party and strike at the next corner.", "guard a nest under the rubble.", "drop from the ceiling when the middle is reached.", "are drawn by blood and by nothing else.", "shun fire, but not for long."],
+        "dealing": ["argue over a torn map.", "guard the far door and will not leave it.", "are packing up to leave and want no trouble.", "have heard the party coming and put out the lights.", "keep a prisoner tied to a post.", "gamble for a lantern and look up too late.", "demand a toll in food.", "dig at the wall in shifts.", "are cut off by a rockfall and will bargain.", "have barricaded themselves in and shoot first.", "pretend to be the owners of the place.", "wait for a messenger who will not come."],
+        "trap": ["A floor plate looses darts from the east wall (DC {=trap_dc} to notice).", "The door swings shut and sand runs in from above (DC {=trap_dc} to stop it).", "A blade on a pendulum crosses the room when the lid is lifted (DC {=trap_dc} to notice).", "The third step tips into a pit (DC {=trap_dc} to leap clear).", "A wire brings down a net of hooks (DC {=trap_dc} to cut it safely).", "Spores burst from a sagging ceiling (DC {=trap_dc} to hold one''s breath in time)."],
+        "quiet": ["None; but the door does not stay open by itself.", "None. The dust has not been stirred for years.", "None, save for a rat with better manners than most.", "None; whoever was here has just left.", "None, though something breathes behind the wall."],
+        "oddment": ["A tin whistle", "A bundle of letters in cipher", "A jar of pickled eels", "A left boot of fine leather", "Half of a signet ring", "A ledger with one page torn out", "A coil of sound rope", "A tinderbox that never fails", "A bottle without a label", "A child''s slate with a drawing of the next room", "A ring of unmarked keys", "A pot of luminous paint"],
+        "hidden": ["behind a loose brick.", "in a rusted coffer.", "under the ashes.", "in the hand of a skeleton.", "on a nail by the door.", "at the bottom of a barrel.", "inside a hollow candlestick.", "wrapped in oilcloth on a beam.", "below the third flagstone.", "in plain sight on a shelf.", "sewn into a mattress.", "in a niche that opens at a push."]}}'::jsonb));
+end $setup$;
+comment on function worker.setup_kind_dungeon() is
+'Makes the dungeon pool and its kind. Part of worker.setup().';
+
+create or replace function worker.dungeon_fit(p_difficulty text) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+return '{
+  "easy": {
+    "room_min": 3, "room_max": 5, "trap_dc": 10,
+    "danger": "vermin, a few weak foes, small change; beginners come out alive",
+    "prowlers": ["Two giant rats", "Three fire beetles", "Four cave bats", "Two giant centipedes", "Three crawling hands", "Two stirges", "Two bony dogs", "Three jelly slugs"],
+    "folk": ["Two kobolds", "Three goblin children", "Two runaway apprentices", "Two clumsy tomb robbers", "Three hungry beggars", "Two young cultists", "Two drunken deserters", "Three mudlarks"],
+    "treasures": ["A purse of 14 silver coins", "A brass bracelet worth 5 gold coins", "A dented silver cup", "A pouch with 9 gold coins", "A healing potion, nearly full", "A pair of good gloves", "A string of glass beads worth 3 gold coins", "A short sword that needs sharpening"]},
+  "medium": {
+    "room_min": 4, "room_max": 7, "trap_dc": 12,
+    "danger": "organised foes and a trap or two; a careful party is bruised",
+    "prowlers": ["Four skeletons", "Two giant spiders", "Three ghouls", "Two grey oozes", "Three shadows", "Two carrion crawlers", "Five zombies in livery", "Two cave lizards"],
+    "folk": ["Four goblins", "Five bandits", "Three hobgoblin guards", "Four cultists in grey", "Two gnoll trackers", "Three orc smugglers", "Four rival treasure hunters", "Two wererats and their spies"],
+    "treasures": ["A casket with 60 gold coins", "A silver brooch worth 45 gold coins", "Two healing potions", "A scroll of a minor spell", "A garnet the size of a pea", "A fine shield with a scraped-off crest", "A bag of 120 silver coins", "A bronze idol worth 50 gold coins"]},
+  "hard": {
+    "room_min": 5, "room_max": 8, "trap_dc": 15,
+    "danger": "strong foes who know the ground; mistakes cost dearly",
+    "prowlers": ["Two owlbears", "Three wights", "Four ghasts", "Two basilisks", "Three phase spiders", "Two gelatinous cubes", "Three mummies", "Two animated suits of armour"],
+    "folk": ["Two ogres and their handler", "Six bugbears", "A bandit captain and five archers", "Two cult priests and their guards", "Four veteran mercenaries", "Three duergar overseers", "Two hags and their bound servants", "Three werewolves in human shape"],
+    "treasures": ["A chest with 350 gold coins", "A magic dagger that hums near water", "A ruby worth 200 gold coins", "A wand with four charges left", "A cloak that sheds rain and arrows", "A deed to a house in the capital", "Three strong healing potions", "A ceremonial mask worth 250 gold coins"]},
+  "deadly": {
+    "room_min": 6, "room_max": 10, "trap_dc": 18,
+    "danger": "foes that kill the unprepared; retreat is part of the plan, and the prize is great",
+    "prowlers": ["Three trolls", "Two wraiths and their spawn", "Two stone golems", "Two young dragons", "Four flameskulls", "Two hydras", "Four vampire spawn", "Two iron cobras as long as the room"],
+    "folk": ["A mage and four bound guards", "Two fire giants", "Four hired assassins", "A warlord and eight veterans", "Three drow priestesses", "Two rakshasas in the shape of merchants", "A death knight and three squires", "Two mind flayers and their thralls"],
+    "treasures": ["A hoard of 2,000 gold coins", "A sword that cuts stone", "A crown worth 1,500 gold coins", "A staff with a will of its own", "A black pearl worth 900 gold coins", "A ring that turns one spell aside each day", "A sealed tome of great spells", "A king''s ransom in marked bars of silver"]}}'::jsonb -> p_difficulty;
+comment on function worker.dungeon_fit(text) is
+'What fits a difficulty: how many rooms, how dangerous, and for the built-in generator who is met and what is found. NULL for anything but easy, medium, hard, deadly.';
+
+create or replace function worker.context_dungeon(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_difficulty text := p_parameters ->> 'difficulty';
+  v_fit jsonb;
+  v_low integer;
+  v_high integer;
+begin
+  if v_difficulty is null then
+    -- The one of which the pool has the least.
+    select d.name into v_difficulty
+      from unnest(array['easy', 'medium', 'hard', 'deadly']) as d(name)
+     cross join lateral (
+       select count(*) as n from (select from public.dungeon_content q
+         where not q.used and coalesce(q.difficulty, 'none') = d.name limit 50) t) stock
+     order by stock.n, md5(p_seed::text || d.name)
+     limit 1;
+  end if;
+  v_fit := worker.dungeon_fit(v_difficulty);
+  v_low := v_fit -> 'room_min';
+  v_high := v_fit -> 'room_max';
+  return v_fit || jsonb_build_object(
+    'difficulty', v_difficulty,
+    'room_count', v_low + p_seed % (v_high - v_low + 1),
+    'narrow', jsonb_build_object(
+      'difficulty', jsonb_build_object('enum', jsonb_build_array(v_difficulty)),
+      'rooms', jsonb_build_object('minItems', v_low, 'maxItems', v_high)));
+end $$;
+comment on function worker.context_dungeon(jsonb, jsonb, integer, bigint) is
+'What a dungeon''s prompt, schema and grammar are told: the difficulty (as asked, else the one that the pool lacks most) and what fits it.';
+
+create or replace function worker.check_dungeon(p_item jsonb, p_parameters jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_difficulty text := p_item ->> 'difficulty';
+  v_fit jsonb := worker.dungeon_fit(v_difficulty);
+  v_rooms jsonb := p_item -> 'rooms';
+  v_room jsonb;
+  v_no integer := 0;
+begin
+  if v_fit is null then
+    return format('difficulty %s is none of easy, medium, hard, deadly', coalesce(v_difficulty, 'NULL'));
+  elsif v_difficulty <> p_parameters ->> 'difficulty' then
+    return format('difficulty is %s and should be %s', v_difficulty, p_parameters ->> 'difficulty');
+  elsif jsonb_typeof(v_rooms) is distinct from 'array' then
+    return 'rooms is not a list';
+  elsif jsonb_array_length(v_rooms) not between (v_fit ->> 'room_min')::int and (v_fit ->> 'room_max')::int then
+    return format('%s rooms do not fit a dungeon that is %s: %s to %s', jsonb_array_length(v_rooms), v_difficulty,
+                  v_fit ->> 'room_min', v_fit ->> 'room_max');
+  elsif coalesce(btrim(p_item ->> 'name'), '') = ''
+     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+    return 'the name is blank or the description has fewer than 8 words';
+  end if;
+  for v_room in select r from jsonb_array_elements(v_rooms) r loop
+    v_no := v_no + 1;
+    if v_room -> 'room_number' is distinct from to_jsonb(v_no) then
+      return format('room_number %s stands where %s should be: rooms are numbered from 1 in order',
+                    coalesce(v_room ->> 'room_number', 'NULL'), v_no);
+    elsif coalesce(btrim(v_room ->> 'description'), '') = '' or coalesce(btrim(v_room ->> 'encounter'), '') = ''
+       or coalesce(btrim(v_room ->> 'loot'), '') = '' then
+      return format('room %s lacks its description, encounter or loot', v_no);
+    end if;
+  end loop;
+  if (select count(distinct lower(btrim(r ->> 'description'))) from jsonb_array_elements(v_rooms) r) < v_no then
+    return 'two rooms have the same description';
+  end if;
+  return null;
+end $$;
+comment on function worker.check_dungeon(jsonb, jsonb) is
+'The rules of a dungeon: the difficulty that was asked for, as many rooms as fit it, numbered from 1 in order, complete, no two the same.';
+
+create or replace function worker.store_dungeon(p_item jsonb, p_parameters jsonb, p_provenance jsonb) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  insert into public.dungeon_content (name, description, room_count, rooms, difficulty, provenance)
+  values (p_item ->> 'name', p_item ->> 'description', jsonb_array_length(p_item -> 'rooms'), p_item -> 'rooms',
+          p_item ->> 'difficulty', p_provenance)
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function worker.store_dungeon(jsonb, jsonb, jsonb) is
+'Puts a checked dungeon into its pool, with its rooms and their number, and returns its id.';
+
+create or replace function worker.pick_dungeon(p_difficulty text, p_wait boolean) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key double precision := random();
+  v_bands text[] := array[p_difficulty];
+  v_band text := '';
+  v_first integer := 0;
+  v_id uuid;
+begin
+  if p_difficulty is null then
+    -- skip-scan: the difficulties that exist
+    v_bands := '{}';
+    loop
+      select coalesce(q.difficulty, 'none') into v_band from public.dungeon_content q
+       where not q.used and coalesce(q.difficulty, 'none') > v_band
+       order by coalesce(q.difficulty, 'none') limit 1;
+      exit when not found;
+      v_bands := v_bands || v_band;
+    end loop;
+    -- From a random one on; but who waits keeps what it has waited for locked until the end of its transaction,
+    -- so all must wait in the same order, or two would wait for each other.
+    v_first := case when p_wait then 0 else floor(random() * cardinality(v_bands)) end;
+  end if;
+  for v_step in 0 .. cardinality(v_bands) - 1 loop
+    v_band := v_bands[1 + (v_first + v_step) % cardinality(v_bands)];
+    if p_wait then
+      select q.id into v_id from public.dungeon_content q
+       where not q.used and coalesce(q.difficulty, 'none') = v_band
+       order by q.pool_key limit 1 for update;
+    else
+      select pick.id into v_id from (
+        (select q.id from public.dungeon_content q
+          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key >= v_key
+          order by q.pool_key limit 1 for update skip locked)
+        union all
+        (select q.id from public.dungeon_content q
+          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key < v_key
+          order by q.pool_key limit 1 for update skip locked)) pick
+       limit 1;
+    end if;
+    if v_id is not null then
+      return v_id;
+    end if;
+  end loop;
+  return null;
+end $$;
+comment on function worker.pick_dungeon(text, boolean) is
+'Locks an unused dungeon of this difficulty (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
+
+create or replace function public.claim_dungeon_from_pool(
+  difficulty text default null, spawn_location jsonb default null, request_id text default null
+) returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_may_wait boolean := worker.begin_claim('dungeon', request_id);
+  v_id uuid;
+begin
+  return;
+end $$;
+
+-- sql/kinds/npc.sql
+
+-- NPCs. Everything about them is in this file.
+
+create or replace function worker.setup_kind_npc() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+begin
+  if to_regclass('public.npc_personalities') is null then
+    create table public.npc_personalities (
+      id uuid primary key default gen_random_uuid(),
+      name text not null,
+      race text not null,
+      occupation text not null,
+      personality text not null,
+      quirk text not null,
+      secret text not null,
+      used boolean not null default false,
+      created_at timestamptz not null default now(),
+      used_at timestamptz,
+      spawned_in_campaign text,
+      position jsonb
+    );
+    comment on table public.npc_personalities is
+      'The NPC pool: one row is one person. Take one with claim_npc_from_pool().';
+    comment on column public.npc_personalities.secret is
+      'For the game master, until the players find it out.';
+    comment on column public.npc_personalities.spawned_in_campaign is
+      'The campaign_seed that the claim gave.';
+    comment on column public.npc_personalities.position is
+      'The spawn_position that the claim gave.';
+  end if;
+  if worker.may_change('public.npc_personalities') then
+    perform worker.setup_pool('public.npc_personalities');
+    create index if not exists npc_personalities_claim on public.npc_personalities (pool_key) where not used;
+  end if;
+  perform worker.setup_pool_triggers('public.npc_personalities');
+
+  perform worker.put_kind(jsonb_build_object(
+    'kind', 'npc', 'job_type', 'generate_npcs', 'item_table', 'public.npc_personalities', 'title_field', 'name',
+    'min_size', 30, 'batch_size', 15,
+    'context_function', 'worker.context_npc', 'check_function', 'worker.check_npc', 'store_function', 'worker.store_npc',
+    'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000}}'::jsonb,
+    'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 700}'::jsonb,
+    'item_schema', '{
+      "type": "object", "additionalProperties": false,
+      "required": ["name", "race", "occupation", "personality", "quirk", "secret"],
+      "properties": {
+        "name": {"type": "string", "minLength": 3, "maxLength": 60},
+        "race": {"type": "string", "minLength": 3, "maxLength": 40},
+        "occupation": {"type": "string", "minLength": 3, "maxLength": 60},
+        "personality": {"type": "string", "minLength": 30, "maxLength": 400},
+        "quirk": {"type": "string", "minLength": 10, "maxLength": 200},
+        "secret": {"type": "string", "minLength": 20, "maxLength": 300}}}'::jsonb,
+    'system_prompt', $$You write people for a fantasy role-playing game. You answer with one JSON object and nothing else:
+no markdown, no explanation.$$,
+    'prompt', $$Write one non-player character as a JSON object with these keys:
+- "name": a first name and a family name or byname, 2 to 4 words, no title such as "Sir".
+- "race", "occupation": as given below.
+- "personality": 1 to 3 sentences: how this person deals with others, and what he or she wants. Show it, do not list adjectives.
+- "quirk": 1 sentence: one habit that players see or hear at once and remember.
+- "secret": 1 or 2 sentences: something true and concrete that would change a player's mind about this person.
+The three texts belong to one person and do not contradict each other. Do not begin them with the name.
+Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Lyra, Seraphina, Aldric, Borin) and stock family names
+made of two nouns (Ironfoot, Shadowbane, Stormwind).
+
+This person:
+- race: {{race}}
+- occupation: {{occupation}}
+- the name sounds: {{culture}}
+- temperament: {{temperament}}
+- wants: {{want}}
+- a habit to start from: {{quirk}}
+- a secret to start from: {{secret}}
+
+These people exist already; share no first name and no family name with them:
+{{recent_titles}}$$,
+    'facets', '{
+      "race": ["human", "hill dwarf", "mountain dwarf", "wood elf", "high elf", "half-elf", "halfling", "gnome", "half-orc", "orc", "goblin", "hobgoblin", "tiefling", "dragonborn", "lizardfolk", "satyr"],
+      "occupation": ["apothecary", "archivist", "bailiff", "barge pilot", "barrel maker", "beekeeper", "bell founder", "bird catcher", "bone setter", "bookbinder", "brewer", "candle maker", "caravan cook", "cartographer", "charcoal burner", "cheese monger", "chimney sweep", "clockmaker", "customs clerk", "dog trainer", "dyer", "eel fisher", "ferry keeper", "fortune teller", "gardener", "glass blower", "gravedigger", "herald", "horse dealer", "innkeeper", "instrument maker", "judge", "laundress", "lighthouse keeper", "locksmith", "midwife", "miller", "money changer", "monk", "mule driver", "net mender", "night watchman", "notary", "painter of saints", "pastry cook", "pearl diver", "potter", "prison warden", "puppet player", "quarry master", "rat catcher", "retired soldier", "rope maker", "salt trader", "schoolteacher", "scribe for hire", "sculptor", "shepherd", "ship carpenter", "spice seller", "stable hand", "stone mason", "street singer", "tailor", "tanner", "tattooist", "tinker", "truffle hunter", "undertaker", "vintner", "weaver", "well digger", "wheelwright"],
+      "culture": ["Old English", "Norse", "Welsh", "Gaelic", "Frankish", "Basque", "Italian", "Iberian", "Slavic", "Hungarian", "Byzantine Greek", "Turkish", "Persian", "Amharic", "West African", "Indian", "Japanese", "Polynesian"],
+      "temperament": ["patient with animals and short with people", "cheerful until money is mentioned", "stern in public and soft at home", "curious to the point of rudeness", "gloomy and rather enjoying it", "restless, always half out of the door", "gentle and impossible to hurry", "proud of small things", "suspicious of good luck", "talkative about everything but the past", "dry as old bread", "loud and easily moved to tears", "polite like a drawn curtain", "stubborn and usually right", "brave with words and careful with deeds", "forgiving to everybody but one", "quick to laugh and quicker to leave", "solemn about trifles", "generous with advice and nothing else", "shy, and fierce when cornered", "vain about a beautiful voice", "calm in a crisis and lost without one", "jealous of every happy couple", "practical to the bone", "dreamy and surprisingly exact", "sarcastic as a kind of kindness", "pious in a bargaining way", "competitive about everything", "homesick for a place that is gone", "merry, with a long memory", "thrifty down to the candle ends", "honest at the wrong moments", "protective of anybody smaller", "easily bored and easily charmed", "weary of heroes", "hopeful against all evidence"],
+      "want": ["to see the sea once", "to be asked for forgiveness", "to buy back the house with the blue door", "to be buried in foreign soil", "to win the autumn fair at last", "to learn to read", "to find a brother who went to war", "to be thanked by name", "to retire before the knees give out", "to outlive a rival", "to hear one particular song again", "to own a horse", "to leave the town a better bridge", "to be rid of an inheritance", "to teach somebody worth teaching", "to cook for a queen", "to prove an old map wrong", "to marry off three nephews", "to finish a letter begun long ago", "to sleep a whole night", "to be taken for a noble", "to break even, just once", "to plant an orchard", "to see a dragon from a safe distance", "to be left alone with a good book", "to clear a dead friend''s name", "to sit on the town council", "to go home without being recognised", "to pay a debt to the dead", "to invent something useful", "to beat the priest at dice", "to keep a promise made to a child"],
+      "quirk": ["counts steps aloud", "hums the same four notes", "polishes a spoon on a sleeve", "speaks to a sparrow that may not be there", "ties knots in whatever lies at hand", "tastes the air like a snake", "answers a question with a proverb", "draws tiny faces in the dust", "bows to cats", "repeats the last word that was said", "sniffs every coin", "walks around a table before sitting down", "whistles through a missing tooth", "folds scraps of paper into boats", "rubs a smooth green pebble", "guesses everybody''s age, badly", "laughs before telling the joke", "spits over the left shoulder", "winks with the wrong eye", "quotes a grandmother", "knocks three times on wood", "cracks walnuts in one hand", "turns cups upside down", "looks for the nearest exit", "writes on the back of a hand", "smells of cloves and apologises for it", "touches every doorframe", "chews liquorice root", "names the direction of the wind", "swears by a saint nobody has heard of", "peels apples in one long ribbon", "stares at people''s shoes", "speaks of the weather as of a relative", "picks invisible threads from other people''s coats", "clicks a set of ivory dice", "breaks into rhyme", "straightens whatever hangs crooked", "measures things with a length of red string", "pretends to be a little deaf", "shuffles a deck with one card too few"],
+      "secret": ["owes a frightening sum to river smugglers", "deserted on the eve of a battle that was won", "is the lawful heir of a house that thinks the line extinct", "buried a stranger''s gold and cannot find it again", "has been writing the threatening letters that frighten the town", "was married before, and the spouse is alive", "cannot do the work and pays somebody else to do it", "hides a wounded outlaw in the cellar", "sold a friend to the press gang", "once let a monster go, because it asked", "has a forged licence and twenty years of honest work", "feeds something in the old well", "informs for a foreign court", "set the fire that everybody calls an accident", "is slowly going blind", "took the name of a dead comrade", "knows where the missing tax chest lies", "left a child at a monastery door", "promised a favour to a devil, and the day is near", "hears a voice from a mirror and has begun to answer", "stole the recipe that made the family rich", "gives false testimony for a price", "was cursed never to cross running water", "killed a tax collector and was thanked by nobody", "prays to a god whose temple was burnt", "swapped two infants in their cradles", "keeps a map that two guilds would kill for", "sleepwalks, and wakes with mud on both feet", "lost the village''s savings at cards", "is the author of the banned ballads", "bought a potion for somebody who died of it", "has read the sealed will", "walled up a door and will not say why", "lets prisoners out, one each winter", "was a famous thief in another country", "has already sold what everybody comes to buy"]}'::jsonb,
+    'grammar', '{
+      "item": {
+        "name": {"$pick": [
+          {"$join": [{"$pick": "{=first_names}"}, {"$pick": "{=last_names}"}]},
+          {"$join": [{"$pick": "{=first_names}"}, {"$pick": "{=last_names}"}]},
+          {"$join": [{"$pick": "{=first_names}"}, {"$pick": "{=last_names}"}]},
+          {"$join": [{"$pick": "{=first_names}"}, "{byname}"]}]},
+        "race": "{=race}",
+        "occupation": "{=occupation}",
+        "personality": "{^nature}. {aim}",
+        "quirk": "{^habit}.",
+        "secret": "{^hidden}{after}"},
+      "rules": {
+        "byname": ["of {town}", "of {town}", "the {^trait}", "the {^trait}", "the Younger of {town}", "called {^nickname}", "called {^nickname}"],
+        "trait": ["able", "amiable", "bald", "bold", "careful", "crooked", "deaf", "early", "fair", "freckled", "frugal", "gap-toothed", "gray", "honest", "idle", "lame", "late", "left-handed", "lucky", "mild", "narrow", "nimble", "pale", "plain", "quiet", "red", "round", "sleepless", "sly", "small", "stout", "tall", "unshaven", "wakeful", "widowed", "wry"],
+        "nickname": ["acorn", "badger", "barleycake", "bellows", "bramble", "buttons", "cinder", "cricket", "crumbs", "dormouse", "elbows", "feather", "fiddle", "gander", "hailstone", "kettle", "lantern", "magpie", "mustard", "nettles", "pepper", "pigeon", "quill", "radish", "snuff", "sparrow", "thimble", "twice", "walnut", "weasel"],
+        "town_a": ["Amber", "Apple", "Barley", "Birch", "Bright", "Candle", "Chalk", "Clay", "Crane", "Dove", "Drake", "Fern", "Flint", "Goose", "Hazel", "Heron", "Holly", "Lark", "Linden", "Lower", "Maple", "Meadow", "New", "Old", "Orchard", "Pebble", "Plum", "Quarry", "Rush", "Sand", "Sheep", "Silver", "Swan", "Tallow", "Upper", "Weir", "Willow", "Wren"],
+        "town_b": [" Bridge", " Cross", " End", " Fell", " Green", " Landing", " Locks", " Quay", " Reach", " Row", " Stairs", "bury", "by", "cliff", "creek", "den", "fold", "garth", "grave", "grove", "head", "hythe", "leigh", "low", "marsh", "ness", "pool", "shaw", "side", "thorpe", "vale", "well", "worthy"],
+        "town": ["{town_a}{town_b}"],
+        "nature": ["{=temperament}; {manner}", "{=temperament}, and {manner}", "{=temperament}, yet {manner}", "{manner}, and {=temperament}"],
+        "manner": ["slow to trust", "good with children", "never the first to speak", "careful with every coin", "generous after the second drink", "hard to lie to", "fond of long stories", "unable to say no to a friend", "quick to take offence for others", "at ease with rich and poor alike", "known for sound advice", "impossible to embarrass", "always a little late", "tidy to a fault", "well liked and seldom invited", "deaf to flattery", "happiest at work", "loyal beyond good sense", "fond of a wager", "blunt about the dead", "respectful of the old gods", "sparing with words", "full of plans", "kind to beggars"],
+        "aim": ["Wants {=want}, and {way}. {greeting}", "Wants {=want}; {way}. {greeting}", "{greeting} Wants {=want}, and {way}.", "{greeting} What it is all for: {=want}."],
+        "way": ["has told nobody", "saves for it coin by coin", "is running out of time", "knows that it is foolish", "talks of nothing else after dark", "would give up almost anything for it", "has come close twice", "blames the town that it has not happened", "will trade any favour for a chance", "laughs when somebody guesses it", "keeps a list of what is still missing", "makes a new plan every spring", "asks every traveller for news that might help"],
+        "greeting": ["Strangers are met with a nod and a price.", "Strangers get warm bread and too many questions.", "Strangers are met with suspicion, then with soup.", "Armed people are asked to wipe their boots.", "Adventurers are treated like bad weather.", "Guests are given the better chair and watched closely.", "Whoever listens for an hour has a friend for life.", "Whoever pays on time is never forgotten.", "Those who brag are fed the oldest ale.", "A polite visitor learns more than a rich one.", "Newcomers are sized up from the shoes upwards.", "Anyone in trouble is taken in, and scolded.", "Officials are answered exactly, and not one word more.", "A joke opens the door faster than a coin."],
+        "habit": ["{=quirk} {when}", "{=quirk} {when}", "{=quirk}, {aside}"],
+        "when": ["when nobody seems to be looking", "before giving an answer", "at the worst possible moments", "in front of strangers", "whenever money is mentioned", "after dark", "when a bargain is close", "when somebody tells a lie", "when thinking hard", "whenever the door opens", "when the talk turns to family", "as soon as a silence falls", "when praised"],
+        "aside": ["and denies it", "without noticing it", "as a matter of principle", "out of old habit", "and expects others to do the same", "and has done so since childhood", "which drives the neighbours mad", "for luck", "and nobody dares to ask why"],
+        "hidden": ["{=secret}"],
+        "after": [". Only {kin} knows.", ". The proof lies {place}.", ". Somebody from {town} has begun to ask questions about it.", ". It would come out after one kind word too many.", ", and {kin} has guessed half of it.", ", and sleep has not come easily since.", ". {^kin} has been paid for silence ever since.", ". A page that tells all of it is kept {place}.", ", and would do almost anything to keep it quiet.", ". A song that they sing in {town} comes close to the truth."],
+        "kin": ["a sister in {town}", "the midwife", "an old priest", "a half-witted cousin", "the neighbour''s boy", "a ferryman", "a former master", "a retired judge", "the sexton", "an uncle at sea", "a card player in {town}", "the landlady", "a dying aunt", "the town drunk", "a pedlar who comes each spring"],
+        "place": ["under the third stair", "in a tea caddy", "behind the saint in the chapel", "sewn into a winter coat", "in a hollow beam", "at the bottom of a flour bin", "in a grave with another name on it", "between two account books", "with a lawyer in {town}", "inside a fiddle without strings", "beneath a beehive", "in the lining of a drum"]}}'::jsonb));
+end $setup$;
+comment on function worker.setup_kind_npc() is
+'Makes the NPC pool and its kind. Part of worker.setup().';
+
+create or replace function worker.npc_names(p_culture text) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select jsonb_build_object('first_names', to_jsonb(string_to_array(n.first, ' ')), 'last_names', to_jsonb(string_to_array(n.last, ' ')))
+    from (values
+      ('Old English', 'Aelric Alditha Beorn Cenred Cwen Cyneric Dunstan Eadgyth Eadwin Ealswith Godwin Goda Hereward Hild Leofric Mildred Osgyth Oswin Saewyn Sunniva Tilda Wilfrun Wulfstan Wystan',
+       'Ashdown Brightwell Cotterill Dunstall Fairfax Goodbody Hathaway Hollin Kidd Loveday Merriman Ormerod Puttock Sallow Thackeray Woodruff'),
+      ('Norse', 'Alfhild Arnbjorn Asgerd Bergthora Bolli Dotta Egil Eyvind Finnbogi Frakkok Gudrid Halldis Hallvard Hrafn Ingolf Kari Ljot Oddny Ottar Ragnfrid Skapti Svala Thorgrim Unnr',
+       'Arnason Bjarnadottir Breidfjord Eiriksson Gormsen Hakonsdottir Hovland Kettilsson Lindal Myrdal Oddsson Ravnkil Skaldsen Steinar Torvald Ulfsdottir'),
+      ('Welsh', 'Angharad Bleddyn Branwen Cadfael Ceinwen Dilwyn Efa Eluned Emrys Ffion Geraint Gwenllian Heledd Hywel Idris Iorwerth Llinos Madog Mererid Nest Owain Rhodri Tegwen Tudur',
+       'Beddoe Cadwaladr Caradog Craddock Gethin Gwilym Kyffin Llewelyn Maddock Nannau Penry Prothero Pugh Rhydderch Trahern Wogan'),
+      ('Gaelic', 'Aodhan Blathnaid Brigit Cathal Ciar Conall Deirbhile Donnchad Eimhear Faolan Fionnuala Gormlaith Iollan Lasair Muirgen Murchad Niamh Oisin Osgar Ronan Sadhbh Seanan Tadhg Ultan',
+       'Branigan Cafferty Dorrian Fallon Geraghty Kinsella Lanigan MacAuley MacBrannan MacInnes Mulready OBrolchan Quilligan Rafferty Scanlan Tierney'),
+      ('Frankish', 'Adalgis Amalberga Bertrade Chlodio Clothild Drogo Emmelot Fastrada Fulrad Gerberga Gontran Hildegard Ingund Lambert Leutgard Odalric Pepin Radegund Rigobert Rotrude Thibaut Waldrada Wido Wulfram',
+       'Barbarin Beaufort Caumont Delorme Fauconnier Gauthier Jumel Lavigne Malherbe Montclair Peltier Roussel Sauvage Taillefer Vasseur Villemin'),
+      ('Basque', 'Aitor Amaia Andere Arantxa Argi Beltza Eneko Ekhi Garazi Gartzea Haizea Iker Itziar Joana Kattalin Lope Maider Nerea Oihan Otsanda Peru Sanda Unai Zuri',
+       'Aguirre Arizmendi Beloki Echeverria Elizalde Garaikoa Goñi Ibarra Iturralde Larrea Mendizabal Oñate Otxoa Uriarte Zabala Zubiri'),
+      ('Italian', 'Accursio Beppe Bice Caterina Cosima Duccio Fiammetta Galeazzo Ginevra Isotta Lapo Lionello Lucrezia Marsilio Nicolosa Oberto Orsola Piera Pippo Rinaldo Simonetta Taddeo Ugolina Vanni',
+       'Baldovini Bonfante Calderone Cavalcanti Della-Rocca Ferragamo Garofalo Lombardi Malatesta Mezzanotte Pellegrino Quattrocchi Rondinelli Sassetti Tagliaferri Zaccaria'),
+      ('Iberian', 'Aldonza Beatriz Bermudo Catalina Diego Elvira Fadrique Fruela Garcia Gontroda Ines Jimena Lopo Leonor Mencia Munio Nuño Ordoño Pelayo Sancha Telo Urraca Vasco Ximen',
+       'Abarca Barbosa Carvalho Cordoba Escudero Figueroa Herrera Lobato Machado Noronha Pacheco Quintana Salgado Tavares Valverde Zapatero'),
+      ('Slavic', 'Boguslav Bronislava Casimira Czeslaw Dobrava Dragan Gostislav Jaromir Jagna Kvetoslava Ludmila Mieszko Milosz Mstislav Nadezhda Ognyan Premysl Radmila Slavko Stana Vesna Vratislav Wanda Zbigniew',
+       'Bartosh Chernov Dolezal Gorsky Horvatin Jablonska Kovalenko Lipnik Medved Novotny Petrovich Sokol Tomasik Vrana Zajic Zelenko'),
+      ('Hungarian', 'Almos Bela Boglarka Csaba Csenge Dalma Dezso Emese Enikö Farkas Gyöngyi Hajna Ildiko Jenö Kalman Levente Mihaly Orsolya Piroska Reka Sarolt Tas Zoltan Zsofia',
+       'Balogh Barta Csonka Deak Erdei Fazekas Gulyas Halasz Juhasz Kertesz Lakatos Molnar Olah Somogyi Takacs Vadasz'),
+      ('Byzantine Greek', 'Agathe Alexios Anthousa Bardas Chryse Damaris Eudokia Evander Galene Herakleios Ioannina Kassia Kyriakos Leontios Melitta Nikephoros Pankratios Photine Romanos Sophronia Theophano Thekla Xene Zenon',
+       'Akritas Argyros Botaneiates Chalkias Doukas Gabras Kalamaris Komnes Lekapenos Melissinos Palamas Rangabe Skleros Tornikes Vatatzes Xylas'),
+      ('Turkish', 'Alparslan Aysel Bahadir Bashak Cemre Demir Defne Ertugrul Esra Feride Gökhan Gülbahar Halime Ilteber Kutlu Leyla Mahir Nilüfer Orhan Selcen Tomris Tugrul Yagmur Yunus',
+       'Akbulut Balaban Bozkurt Çelik Degirmen Ekmekci Güler Ipekci Kaplan Kilic Ozgür Sarraf Terzi Toprak Yildirim Zeybek'),
+      ('Persian', 'Anahita Ardashir Arash Azadeh Bahram Behnaz Bijan Darab Farhad Golnar Hormoz Jamshid Khosrow Laleh Mahin Manizheh Nariman Nooshin Parisa Rostam Roxane Shirin Siavash Vashti',
+       'Abrishami Ahangar Bakhtiar Daryaie Esfandi Farrokhzad Golestan Javanmard Kashani Mehregan Nakhjavan Parvizi Rowshan Shahriar Tabrizi Zargar'),
+      ('Amharic', 'Abebech Alemayehu Almaz Amare Bekele Birtukan Dawit Desta Eskender Fikirte Girma Hirut Iyasu Kebede Lemlem Makeda Mengesha Negasi Rahel Selamawit Tadesse Tsehay Worku Zewditu',
+       'Abera Assefa Beyene Demissie Eshete Fanta Gebre Haile Kassahun Lakew Mekonnen Negash Retta Shiferaw Tessema Wolde'),
+      ('West African', 'Abena Adunni Akin Amadou Ayotunde Bintou Chidi Djeneba Efua Folami Ikenna Jelani Kofi Kwabena Mariama Modibo Ngozi Nkechi Ousmane Oluchi Sekou Temilola Yaa Zainabu',
+       'Adeyemi Amoah Balogun Camara Darko Diallo Ezeudu Keita Mensah Nwosu Okonjo Oyelaran Sarpong Sissoko Touray Yeboah'),
+      ('Indian', 'Aditi Anirudh Bhanu Chandrika Devdas Gauri Harsha Indumati Jayanti Kamala Kartik Lakshman Malavika Nakul Padmini Prithvi Raghav Rukmini Sarasa Shankar Tara Uday Vasanti Yashoda',
+       'Acharya Banerji Chaudhari Deshmukh Gokhale Iyengar Joshi Kulkarni Mahajan Nambiar Pillai Rathore Sundaram Thakur Varma Wadekar'),
+      ('Japanese', 'Akane Chiyo Daigo Eizo Fumiko Genji Hanae Haruto Isamu Jubei Kaede Kenshin Masako Michi Noriko Osamu Ren Sachi Saburo Shizuka Tadashi Tomoe Umeko Yasuke',
+       'Aoyama Fujiwara Hayakawa Ishida Kanemori Kitagawa Kuroda Matsunaga Minamoto Nakahara Okabe Sakamoto Shimizu Takeda Uchida Yamaguchi'),
+      ('Polynesian', 'Afa Anahera Aperahama Fetu Hina Hoani Iolana Kahurangi Kaimana Keoni Lagi Leilani Makoa Manaia Moana Nalani Ngaire Palila Rangi Sina Tamati Tiare Wiremu Tevita',
+       'Akana Faleolo Hauraki Ioane Kahale Kealoha Leavasa Mahuta Nainoa Palakiko Rarotoka Tamahori Taufa Tuilagi Vaimoana Wharepapa')
+    ) as n(culture, first, last)
+   where n.culture = p_culture
+$$;
+comment on function worker.npc_names(text) is
+'First and family names of one of the cultures that the facets of NPCs name, for the generator without a model.';
+
+create or replace function worker.context_npc(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Facets only force variety where they are kept: race and occupation are not the model's to choose.
+return worker.npc_names(p_facets ->> 'culture') || jsonb_build_object('narrow', jsonb_build_object(
+  'race', jsonb_build_object('enum', jsonb_build_array(p_facets -> 'race')),
+  'occupation', jsonb_build_object('enum', jsonb_build_array(p_facets -> 'occupation'))));
+comment on function worker.context_npc(jsonb, jsonb, integer, bigint) is
+'What an NPC''s prompt, schema and grammar are told besides the facets: names of the culture; race and occupation are fixed.';
+
+create or replace function worker.check_npc(p_item jsonb, p_parameters jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_field text;
+  v_value text;
+begin
+  for v_field, v_value in
+    select f, p_item ->> f from unnest(array['name', 'race', 'occupation', 'personality', 'quirk', 'secret']) f
+  loop
+    if v_value is null or btrim(v_value) = '' then
+      return format('%s is missing or blank', v_field);
+    elsif v_field in ('personality', 'secret') and array_length(regexp_split_to_array(btrim(v_value), '\s+'), 1) < 5 then
+      return format('%s has fewer than 5 words', v_field);
+    end if;
+  end loop;
+  if lower(p_item ->> 'quirk') in (lower(p_item ->> 'personality'), lower(p_item ->> 'secret'))
+     or lower(p_item ->> 'secret') = lower(p_item ->> 'personality') then
+    return 'personality, quirk and secret must differ from one another';
+  end if;
+  return null;
+end $$;
+comment on function worker.check_npc(jsonb, jsonb) is
+'The rules of an NPC: nothing blank, a personality and a secret that say something, and no text twice.';
+
+create or replace function worker.store_npc(p_item jsonb, p_parameters jsonb, p_provenance jsonb) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  insert into public.npc_personalities (name, race, occupation, personality, quirk, secret, provenance)
+  values (p_item ->> 'name', p_item ->> 'race', p_item ->> 'occupation', p_item ->> 'personality',
+          p_item ->> 'quirk', p_item ->> 'secret', p_provenance)
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function worker.store_npc(jsonb, jsonb, jsonb) is
+'Puts a checked NPC into its pool and returns its id.';
+
+create or replace function worker.pick_npc(p_wait boolean) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key double precision := random();
+  v_id uuid;
+begin
+  if p_wait then
+    select n.id into v_id from public.npc_personalities n
+     where not n.used
+     order by n.pool_key limit 1 for update;
+  else
+    select pick.id into v_id from (
+      (select n.id from public.npc_personalities n
+        where not n.used and n.pool_key >= v_key
+        order by n.pool_key limit 1 for update skip locked)
+      union all
+      (select n.id from public.npc_personalities n
+        where not n.used and n.pool_key < v_key
+        order by n.pool_key limit 1 for update skip locked)) pick
+     limit 1;
+  end if;
+  return v_id;
+end $$;
+comment on function worker.pick_npc(boolean) is
+'Locks an unused NPC and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries, however many NPCs there are.';
+
+create or replace function public.claim_npc_from_pool(
+  campaign_seed text, spawn_position jsonb, request_id text default null
+) returns table (npc_id uuid, name text, race text, occupation text, personality text, quirk text, secret text)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_may_wait boolean := worker.begin_claim('npc', request_id);
+  v_id uuid;
+begin
+  if $3 is not null then
+    select n.id into v_id from public.npc_personalities n where n.request_id = $3;
+  end if;
+  if v_id is null then
+    v_id := worker.pick_npc(false);
+    if v_id is null and v_may_wait then
+      v_id := worker.pick_npc(true);
+    end if;
+    update public.npc_personalities n
+       set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
+  end if;
+  if v_id is null then
+    perform worker.want('generate_npcs', '{}');
+  end if;
+  return query
+  select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.id = v_id;
+end $$;
+comment on function public.claim_npc_from_pool(text, jsonb, text) is
+'Claims a random unused NPC for a place in a campaign: it is never handed out again. campaign_seed and spawn_position are stored as given and may be NULL. request_id: the same id gets the same NPC, so that a repeated call is harmless. No row: none is left; more are then made.';
 
 -- sql/kinds/quest.sql
 
@@ -1978,6 +2607,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  perform worker.setup_kind_dungeon();
+  perform worker.setup_kind_npc();
   perform worker.setup_kind_quest();
 end
 $$;
@@ -1991,6 +2622,8 @@ set search_path = pg_catalog, pg_temp
 as $$
   select array[
     'cancel_worker_job',
+    'claim_dungeon_from_pool',
+    'claim_npc_from_pool',
     'claim_quest_from_pool',
     'enqueue_worker_job',
     'retry_worker_job',
@@ -2009,27 +2642,33 @@ create or replace function worker.setup_views() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Changed in place where they exist, so that what was granted on them stays.
-  create or replace view public.content_pool_status with (security_invoker = true) as
-    select s.kind, nullif(s.scope, '') as campaign_seed, s.available, s.min_size as minimum, s.on_the_way, s.level,
-           s.generator, s.last_failure, s.last_failed_at, s.next_try_at
-      from worker.pool_status() s;
-  comment on view public.content_pool_status is
-    'Per pool: unused items, the minimum it is kept at, items on the way, level (ok, low: below half the minimum, empty), who writes (builtin: word lists, no model), the last failure and the next try.';
+  if worker.may_change('public.content_pool_status') then
+    create or replace view public.content_pool_status with (security_invoker = true) as
+      select s.kind, nullif(s.scope, '') as campaign_seed, s.available, s.min_size as minimum, s.on_the_way, s.level,
+             s.generator, s.last_failure, s.last_failed_at, s.next_try_at
+        from worker.pool_status() s;
+    comment on view public.content_pool_status is
+      'Per pool: unused items, the minimum it is kept at, items on the way, level (ok, low: below half the minimum, empty), who writes (builtin: word lists, no model), the last failure and the next try.';
+  end if;
 
-  create or replace view public.worker_queue_status with (security_invoker = true) as
-    select q.job_type, q.status, q.jobs, q.oldest_seconds, q.next_run_at from worker.queue_status() q;
-  comment on view public.worker_queue_status is
-    'Jobs by type and status, with the age of the oldest in seconds.';
+  if worker.may_change('public.worker_queue_status') then
+    create or replace view public.worker_queue_status with (security_invoker = true) as
+      select q.job_type, q.status, q.jobs, q.oldest_seconds, q.next_run_at from worker.queue_status() q;
+    comment on view public.worker_queue_status is
+      'Jobs by type and status, with the age of the oldest in seconds.';
+  end if;
 
-  create or replace view public.worker_executors with (security_invoker = true) as
-    select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
-           (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
-           e.info ->> 'generator' as generator, e.info ->> 'model' as model,
-           case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
-           case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
-      from worker.executors e;
-  comment on view public.worker_executors is
-    'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+  if worker.may_change('public.worker_executors') then
+    create or replace view public.worker_executors with (security_invoker = true) as
+      select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
+             (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
+             e.info ->> 'generator' as generator, e.info ->> 'model' as model,
+             case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
+             case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
+        from worker.executors e;
+    comment on view public.worker_executors is
+      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+  end if;
 end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';
@@ -2225,12 +2864,13 @@ begin
   -- The extension's script runs as a superuser. A table that somebody made beforehand may carry a trigger that
   -- waits for just that, so the script changes only what it has just created, which is its member still.
   return coalesce(current_setting('worker.in_script', true), '') <> 'on'
+    or to_regclass(p_relation) is null
     or exists (select from pg_depend d
                 where d.classid = 'pg_class'::regclass and d.objid = to_regclass(p_relation)
                   and d.deptype = 'e' and d.refclassid = 'pg_extension'::regclass);
 end $$;
 comment on function worker.may_change(text) is
-'Whether setup may alter this table or write into it now: inside CREATE EXTENSION only what the script itself has made.';
+'Whether setup may make or alter this relation or write into it now: inside CREATE EXTENSION only what is absent or made by the script itself.';
 
 create or replace function worker.put_kind(p_kind jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

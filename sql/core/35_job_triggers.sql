@@ -40,6 +40,11 @@ comment on function worker.job_inserted() is
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if old.status = 'running' and new.status <> 'cancelled' and new.lease_expires_at is not distinct from old.lease_expires_at then
+    -- Our own functions end the lease with the job. Here somebody's plain UPDATE did not: the token is worth
+    -- nothing from now on (a cancelled job keeps it, so that its executor is told why).
+    new.lease_token := null;
+  end if;
   if new.status in ('completed', 'failed', 'cancelled') then
     new.completed_at := coalesce(case when new.completed_at is distinct from old.completed_at then new.completed_at end, now());
   elsif new.status = 'pending' then

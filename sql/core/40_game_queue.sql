@@ -83,7 +83,8 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update public.worker_jobs
      set status = 'pending', run_at = p_run_at, attempts = p_attempts, error_message = p_reason,
-         lease_token = case when p_keep_token then lease_token end, executor_id = null
+         lease_token = case when p_keep_token then lease_token end, lease_expires_at = null,
+         executor_id = null
    where id = p_job_id;
   return true;
 exception when unique_violation then

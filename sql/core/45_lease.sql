@@ -145,7 +145,8 @@ begin
       reason := format('%s of %s items are stored', v_job.stored, v_job.asked);
     else
       update public.worker_jobs
-         set status = 'completed', error_message = null, result = worker.job_result(asked, stored, progress)
+         set status = 'completed', lease_expires_at = null, error_message = null,
+             result = worker.job_result(asked, stored, progress)
        where id = p_job_id;
       perform worker.settle_pool(v_job.job_type, v_job.parameters, null);
       outcome := 'completed';
@@ -184,7 +185,8 @@ begin
     return 'retry later';
   end if;
   update public.worker_jobs
-     set status = 'failed', error_message = left(p_error, 2000), result = worker.job_result(asked, stored, progress)
+     set status = 'failed', lease_expires_at = null, lease_token = case when p_keep_token then lease_token end,
+         error_message = left(p_error, 2000), result = worker.job_result(asked, stored, progress)
    where id = p_job_id;
   perform worker.settle_pool(v_job.job_type, v_job.parameters, left(p_error, 2000));
   return 'failed';

@@ -89,6 +89,32 @@ end $$;
 comment on function worker.prepare_item(text, jsonb, integer, text, integer) is
 'Everything that a generator needs to write one item: finished messages, JSON Schema, sampling, seed, facets, grammar and context.';
 
+create or replace function worker.check_try(p_try integer) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_try not between 0 and 1000000 then
+    perform worker.refuse('p_try', p_try::text, 'an integer from 0 (the first try) to 1000000');
+  end if;
+end $$;
+
+create or replace function worker.check_provenance(p_provenance jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text;
+begin
+  if jsonb_typeof(p_provenance) <> 'object' then
+    perform worker.refuse('p_provenance', p_provenance::text, 'a JSON object');
+  end if;
+  -- These are added up in the job's progress.
+  foreach v_name in array array['prompt_tokens', 'completion_tokens', 'llm_seconds'] loop
+    if p_provenance ->> v_name is not null
+       and not case when jsonb_typeof(p_provenance -> v_name) = 'number' then (p_provenance ->> v_name)::numeric between 0 and 1e12
+               else false end then
+      perform worker.refuse('p_provenance.' || v_name, p_provenance ->> v_name, 'a number from 0');
+    end if;
+  end loop;
+end $$;
+
 create or replace function worker.next_item(
   p_job_id uuid, p_lease_token uuid, p_in_flight integer[] default '{}', p_try integer default 0, p_item_no integer default null
 ) returns table (outcome text, reason text, item_no integer, messages jsonb, item_schema jsonb, sampling jsonb, model text,
@@ -108,6 +134,10 @@ begin
   end if;
   select j.asked, j.attempts, j.parameters, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
+  perform worker.check_try(p_try);
+  if p_item_no not between 1 and v_job.asked then
+    perform worker.refuse('p_item_no', p_item_no::text, format('1 to %s, the number of items asked for, or NULL', v_job.asked));
+  end if;
   item_no := p_item_no;
   if item_no is null then
     select n into item_no from generate_series(1, v_job.asked) n
@@ -144,6 +174,7 @@ declare
   v_job record;
   v_provenance jsonb := coalesce(p_provenance, '{}') || jsonb_build_object('job_id', p_job_id, 'item_no', p_item_no);
 begin
+  perform worker.check_provenance(p_provenance);
   select j.asked, j.stored, j.parameters, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   asked := v_job.asked;
@@ -259,6 +290,7 @@ begin
   if p_class is null or p_class !~ '^[a-z_]{1,30}$' then
     perform worker.refuse('p_class', p_class, '1 to 30 of a-z and _, such as not_json, schema, truncated, empty');
   end if;
+  perform worker.check_provenance(p_provenance);
   if v_state <> 'held' then
     return case v_state when 'cancelled' then v_state else 'lease lost' end;
   end if;
@@ -279,8 +311,8 @@ return p_progress
        'rejected', coalesce(p_progress -> 'rejected', '{}') || case when p_outcome = 'rejected'
           then jsonb_build_object(p_class, coalesce((p_progress -> 'rejected' ->> p_class)::int, 0) + 1) else '{}' end,
        'duplicates', coalesce((p_progress ->> 'duplicates')::int, 0) + (p_outcome = 'duplicate')::int,
-       'prompt_tokens', coalesce((p_progress ->> 'prompt_tokens')::bigint, 0) + coalesce((p_provenance ->> 'prompt_tokens')::bigint, 0),
-       'completion_tokens', coalesce((p_progress ->> 'completion_tokens')::bigint, 0) + coalesce((p_provenance ->> 'completion_tokens')::bigint, 0),
+       'prompt_tokens', coalesce((p_progress ->> 'prompt_tokens')::bigint, 0) + coalesce((p_provenance ->> 'prompt_tokens')::numeric::bigint, 0),
+       'completion_tokens', coalesce((p_progress ->> 'completion_tokens')::bigint, 0) + coalesce((p_provenance ->> 'completion_tokens')::numeric::bigint, 0),
        'llm_seconds', round(coalesce((p_progress ->> 'llm_seconds')::numeric, 0) + coalesce((p_provenance ->> 'llm_seconds')::numeric, 0), 3));
 comment on function worker.add_progress(jsonb, text, text, jsonb) is
 'A job''s progress after one more answer of the model: rejections by class, duplicates, tokens, seconds.';
@@ -298,6 +330,7 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
+  perform worker.check_try(p_try);
   perform worker.check_parameters(
     (select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}'));
   return query select * from worker.prepare_item(p_kind, coalesce(p_parameters, '{}'), 1,

@@ -161,14 +161,28 @@ comment on function worker.refill_pools() is
 
 create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key text := format('wanted %s %s', p_job_type, p_parameters);
+  v_lock bigint := hashtextextended('pg_worker_ext ' || v_key, 0);
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.next_try_at > now()) then
+              where k.job_type = p_job_type and t.scope = coalesce(p_parameters ->> k.scope_parameter, '')
+                and t.next_try_at > now())
+     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
+    return;
+  end if;
+  -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
+  -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
+  -- id from then on and waits no more.
+  if pg_current_xact_id_if_assigned() is null then
+    perform pg_advisory_xact_lock(v_lock);
+    perform pg_current_xact_id();
+  elsif not pg_try_advisory_xact_lock(v_lock) then
     return;
   end if;
   insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
-  values (p_job_type, p_parameters, 3, format('wanted %s %s', p_job_type, p_parameters))
+  values (p_job_type, p_parameters, 3, v_key)
   on conflict do nothing;
 end $$;
 comment on function worker.want(text, jsonb) is

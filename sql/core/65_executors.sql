@@ -3,6 +3,7 @@
 create or replace function worker.report_executor(p_executor uuid, p_info jsonb) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform worker.require_read_committed();
   if p_executor is null then
     perform worker.refuse('p_executor', null, 'the uuid of the executor');
   end if;
@@ -18,6 +19,7 @@ comment on function worker.report_executor(uuid, jsonb) is
 create or replace function worker.unregister_executor(p_executor uuid) returns void
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  perform worker.require_read_committed();
   delete from worker.executors where id = p_executor;
 end $$;
 comment on function worker.unregister_executor(uuid) is

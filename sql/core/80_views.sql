@@ -4,27 +4,33 @@ create or replace function worker.setup_views() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   -- Changed in place where they exist, so that what was granted on them stays.
-  create or replace view public.content_pool_status with (security_invoker = true) as
-    select s.kind, nullif(s.scope, '') as campaign_seed, s.available, s.min_size as minimum, s.on_the_way, s.level,
-           s.generator, s.last_failure, s.last_failed_at, s.next_try_at
-      from worker.pool_status() s;
-  comment on view public.content_pool_status is
-    'Per pool: unused items, the minimum it is kept at, items on the way, level (ok, low: below half the minimum, empty), who writes (builtin: word lists, no model), the last failure and the next try.';
+  if worker.may_change('public.content_pool_status') then
+    create or replace view public.content_pool_status with (security_invoker = true) as
+      select s.kind, nullif(s.scope, '') as campaign_seed, s.available, s.min_size as minimum, s.on_the_way, s.level,
+             s.generator, s.last_failure, s.last_failed_at, s.next_try_at
+        from worker.pool_status() s;
+    comment on view public.content_pool_status is
+      'Per pool: unused items, the minimum it is kept at, items on the way, level (ok, low: below half the minimum, empty), who writes (builtin: word lists, no model), the last failure and the next try.';
+  end if;
 
-  create or replace view public.worker_queue_status with (security_invoker = true) as
-    select q.job_type, q.status, q.jobs, q.oldest_seconds, q.next_run_at from worker.queue_status() q;
-  comment on view public.worker_queue_status is
-    'Jobs by type and status, with the age of the oldest in seconds.';
+  if worker.may_change('public.worker_queue_status') then
+    create or replace view public.worker_queue_status with (security_invoker = true) as
+      select q.job_type, q.status, q.jobs, q.oldest_seconds, q.next_run_at from worker.queue_status() q;
+    comment on view public.worker_queue_status is
+      'Jobs by type and status, with the age of the oldest in seconds.';
+  end if;
 
-  create or replace view public.worker_executors with (security_invoker = true) as
-    select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
-           (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
-           e.info ->> 'generator' as generator, e.info ->> 'model' as model,
-           case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
-           case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
-      from worker.executors e;
-  comment on view public.worker_executors is
-    'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+  if worker.may_change('public.worker_executors') then
+    create or replace view public.worker_executors with (security_invoker = true) as
+      select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
+             (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
+             e.info ->> 'generator' as generator, e.info ->> 'model' as model,
+             case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
+             case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
+        from worker.executors e;
+    comment on view public.worker_executors is
+      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+  end if;
 end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';

@@ -6,12 +6,13 @@ begin
   -- The extension's script runs as a superuser. A table that somebody made beforehand may carry a trigger that
   -- waits for just that, so the script changes only what it has just created, which is its member still.
   return coalesce(current_setting('worker.in_script', true), '') <> 'on'
+    or to_regclass(p_relation) is null
     or exists (select from pg_depend d
                 where d.classid = 'pg_class'::regclass and d.objid = to_regclass(p_relation)
                   and d.deptype = 'e' and d.refclassid = 'pg_extension'::regclass);
 end $$;
 comment on function worker.may_change(text) is
-'Whether setup may alter this table or write into it now: inside CREATE EXTENSION only what the script itself has made.';
+'Whether setup may make or alter this relation or write into it now: inside CREATE EXTENSION only what is absent or made by the script itself.';
 
 create or replace function worker.put_kind(p_kind jsonb) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -20,6 +20,8 @@ begin
   perform worker.grant_known_roles();
   if current_setting('row_security')::boolean then
     perform set_config('worker.in_script', '', true);
+    -- CREATE EXTENSION silences notices until its script has ended; these two are for the person who typed it.
+    perform set_config('client_min_messages', 'notice', true);
     if v_found is not null then
       raise notice 'pg_worker_ext: these were here before and are kept as they are: %', v_found
         using hint = 'Run SELECT worker.setup(); to bring them up to date.';
