@@ -63,6 +63,11 @@ impl StubLlm {
         format!("http://{}/v1", self.address)
     }
 
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Answers for the next chat requests, one each.
     pub fn script(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state().script.extend(replies);

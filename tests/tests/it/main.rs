@@ -1,4 +1,5 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
+mod harness;
 mod install;
 mod queue;
 mod scripts;
