@@ -108,8 +108,8 @@ begin
   -- These are added up in the job's progress.
   foreach v_name in array array['prompt_tokens', 'completion_tokens', 'llm_seconds'] loop
     if p_provenance ->> v_name is not null
-       and not case when jsonb_typeof(p_provenance -> v_name) = 'number' then (p_provenance ->> v_name)::numeric between 0 and 1e12
-               else false end then
+       and (case when jsonb_typeof(p_provenance -> v_name) = 'number'
+                 then (p_provenance ->> v_name)::numeric not between 0 and 1e12 else true end) then
       perform worker.refuse('p_provenance.' || v_name, p_provenance ->> v_name, 'a number from 0');
     end if;
   end loop;
@@ -271,7 +271,8 @@ declare
   v_text text;
 begin
   for v_text in select v #>> '{}' from jsonb_path_query(p_item, 'strict $.**') v where jsonb_typeof(v) = 'string' loop
-    if v_text ~ '(\{\{|\}\}|<[a-z_ ]{2,30}>|\[[A-Z][A-Z_ ]{2,30}\]|\mlorem ipsum\M)' or v_text ~ '^(TITLE|NAME|DESCRIPTION|STRING|TEXT|TODO|N/A)$' then
+    if v_text ~ '(\{\{|\}\}|<[a-z_ ]{2,30}>|\[[A-Z][A-Z_ ]{2,30}\])'
+       or v_text ~ '^(TITLE|NAME|DESCRIPTION|STRING|TEXT|TODO|N/A)$' or v_text ~* '\mlorem ipsum\M' then
       return format('"%s" looks like a placeholder that was not replaced', left(v_text, 60));
     end if;
   end loop;

@@ -1,5 +1,7 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
 mod harness;
 mod install;
+mod jobs;
 mod queue;
 mod scripts;
+mod steps;

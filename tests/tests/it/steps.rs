@@ -10,7 +10,6 @@ use uuid::Uuid;
 pub struct Lease {
     pub job: Uuid,
     pub token: Uuid,
-    pub job_type: String,
     pub attempt: i32,
     pub stored: i32,
 }
@@ -27,10 +26,7 @@ pub struct Stored {
 /// Enqueues a job through the game's door.
 #[track_caller]
 pub fn enqueue(session: &mut Session, job_type: &str, parameters: Value) -> Uuid {
-    session.value(
-        "select enqueue_worker_job($1, $2)",
-        &[&job_type, &parameters],
-    )
+    session.value("select enqueue_worker_job($1, $2)", &[&job_type, &parameters])
 }
 
 /// Enqueues a job for so many quests.
@@ -42,15 +38,14 @@ pub fn enqueue_quests(session: &mut Session, count: i32) -> Uuid {
 /// Leases up to `limit` jobs for a new executor.
 #[track_caller]
 pub fn lease(session: &mut Session, limit: i32) -> Vec<Lease> {
-    let sql = "select job_id, lease_token, job_type, attempt, stored from worker.lease_jobs($1, $2)";
+    let sql = "select job_id, lease_token, attempt, stored from worker.lease_jobs($1, $2)";
     let rows = session.rows(sql, &[&Uuid::new_v4(), &limit]);
     rows.iter()
         .map(|row| Lease {
             job: row.get(0),
             token: row.get(1),
-            job_type: row.get(2),
-            attempt: row.get(3),
-            stored: row.get(4),
+            attempt: row.get(2),
+            stored: row.get(3),
         })
         .collect()
 }
@@ -156,7 +151,11 @@ pub fn in_background<T: Send + 'static>(
 }
 
 /// Runs the same step in `count` sessions that start together; gives what each one returned.
-pub fn together<T: Send>(database: &Database, count: usize, step: impl Fn(&mut Session) -> T + Sync) -> Vec<T> {
+pub fn together<T: Send>(
+    database: &Database,
+    count: usize,
+    step: impl Fn(&mut Session) -> T + Sync,
+) -> Vec<T> {
     let start = std::sync::Barrier::new(count);
     let sessions: Vec<Session> = (0..count).map(|_| database.session()).collect();
     std::thread::scope(|scope| {

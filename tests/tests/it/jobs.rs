@@ -1,0 +1,11 @@
+//! The life of a job at the executor's door: lease, fence, items, ends, rescue, ticks and refills.
+//! Each promise is kept by both installations.
+
+mod ends;
+mod enqueue;
+mod fence;
+mod items;
+mod lease;
+mod refill;
+mod rescue;
+mod tick;
