@@ -126,7 +126,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
       ('Welsh', 'Angharad Bleddyn Branwen Cadfael Ceinwen Dilwyn Efa Eluned Emrys Ffion Geraint Gwenllian Heledd Hywel Idris Iorwerth Llinos Madog Mererid Nest Owain Rhodri Tegwen Tudur',
        'Beddoe Cadwaladr Caradog Craddock Gethin Gwilym Kyffin Llewelyn Maddock Nannau Penry Prothero Pugh Rhydderch Trahern Wogan'),
       ('Gaelic', 'Aodhan Blathnaid Brigit Cathal Ciar Conall Deirbhile Donnchad Eimhear Faolan Fionnuala Gormlaith Iollan Lasair Muirgen Murchad Niamh Oisin Osgar Ronan Sadhbh Seanan Tadhg Ultan',
-       'Branigan Cafferty Dorrian Fallon Geraghty Kinsella Lanigan MacAuley MacBrannan MacInnes Mulready OBrolchan Quilligan Rafferty Scanlan Tierney'),
+       'Branigan Cafferty Dorrian Fallon Geraghty Kinsella Lanigan MacAuley MacBrannan MacInnes Mulready Moynihan Quilligan Rafferty Scanlan Tierney'),
       ('Frankish', 'Adalgis Amalberga Bertrade Chlodio Clothild Drogo Emmelot Fastrada Fulrad Gerberga Gontran Hildegard Ingund Lambert Leutgard Odalric Pepin Radegund Rigobert Rotrude Thibaut Waldrada Wido Wulfram',
        'Barbarin Beaufort Caumont Delorme Fauconnier Gauthier Jumel Lavigne Malherbe Montclair Peltier Roussel Sauvage Taillefer Vasseur Villemin'),
       ('Basque', 'Aitor Amaia Andere Arantxa Argi Beltza Eneko Ekhi Garazi Gartzea Haizea Iker Itziar Joana Kattalin Lope Maider Nerea Oihan Otsanda Peru Sanda Unai Zuri',
@@ -219,15 +219,15 @@ begin
      where not n.used
      order by n.pool_key limit 1 for update;
   else
-    select pick.id into v_id from (
-      (select n.id from public.npc_personalities n
-        where not n.used and n.pool_key >= v_key
-        order by n.pool_key limit 1 for update skip locked)
-      union all
-      (select n.id from public.npc_personalities n
-        where not n.used and n.pool_key < v_key
-        order by n.pool_key limit 1 for update skip locked)) pick
-     limit 1;
+    -- From a random key upwards, else from the bottom.
+    select n.id into v_id from public.npc_personalities n
+     where not n.used and n.pool_key >= v_key
+     order by n.pool_key limit 1 for update skip locked;
+    if not found then
+      select n.id into v_id from public.npc_personalities n
+       where not n.used and n.pool_key < v_key
+       order by n.pool_key limit 1 for update skip locked;
+    end if;
   end if;
   return v_id;
 end $$;
