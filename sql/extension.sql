@@ -1236,7 +1236,9 @@ comment on function worker.preview_item(text, jsonb, integer) is
 -- Pools: what is there, what is on the way, what is missing.
 
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
+-- believes of the table.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_count bigint;
 begin
@@ -2130,7 +2132,7 @@ These names exist already; take another one that does not resemble them:
     'facets', '{
       "moment": ["just before dawn", "at first light", "in the heat of noon", "late in the afternoon", "as the light fails", "at the hour when lamps are lit", "shortly after midnight", "in the dead of night", "after a long silence", "just as you want to rest", "on the second day without rest", "when all sound suddenly stops", "an hour after the last warning sign", "while you are still counting your supplies", "at the turn of the weather"],
       "doing": ["blocking the only way through", "lying in wait on both sides", "feeding on something that still has its boots on", "dragging something heavy out of sight", "circling an overturned cart", "guarding a heap of stolen things", "following a trail of blood that crosses yours", "moving in file without a sound", "standing over a single survivor", "waiting for somebody who is late", "tearing a tent to pieces", "searching the dead", "digging where the ground has been dug before", "keeping perfectly still", "coming closer with every blink", "driving frightened animals ahead", "watching your light from the dark", "holding a prisoner as bait", "returning from a victory", "retreating from something worse", "breaking open a sealed crate", "sleeping, as it seems", "calling out in a voice that you know", "barring the way to water"],
-      "twist": ["there is a way around for anyone who looks up", "the noise will draw others within minutes", "somebody watches from above and takes notes", "what is guarded here is worth more than the fight", "a bargain is possible with the right offer", "the way back closes as soon as steel is drawn", "the ground gives way under anything heavy", "old bones show that others have fought here before", "the wind carries every spark", "a frightened child hides within arm''s reach", "the one who looks weakest gives the orders", "the real danger comes from behind", "a bell, rung three times, ends the fight", "whoever bleeds is attacked first", "a rope that is cut in time decides everything", "something here is older than all who fight over it", "the prisoner does not want to be freed", "mercy will be repaid, and so will cruelty", "the light goes out in the second round", "there is a truce mark that everybody has overlooked", "a message on one of the bodies bears your own names", "the enemy has been hired by a friend", "a second band waits to rob the winners", "the loot is trapped and badly hidden"],
+      "twist": ["there is a way around for anyone who looks up", "the noise will draw others within minutes", "somebody watches from above and takes notes", "what is guarded here is worth more than the fight", "a bargain is possible with the right offer", "the way back closes as soon as steel is drawn", "the ground gives way under anything heavy", "old bones show that others have fought here before", "the wind carries every spark", "a frightened child hides within arm''s reach", "the way in was left open on purpose", "the real danger comes from behind", "a bell, rung three times, ends the fight", "whoever bleeds is attacked first", "a rope that is cut in time decides everything", "something here is older than all who fight over it", "the prisoner does not want to be freed", "mercy will be repaid, and so will cruelty", "the light goes out in the second round", "there is a truce mark that everybody has overlooked", "a message on one of the bodies bears your own names", "somebody has lured the enemy here", "a second band waits to rob the winners", "the loot is trapped and badly hidden"],
       "mood": ["dread", "grim humour", "sudden and loud", "cold and patient", "sorrowful", "wild and fast", "uncanny", "muddy and desperate", "like a hunting tale", "like a bad dream"]}'::jsonb,
     'grammar', '{
       "item": {
@@ -2139,7 +2141,7 @@ These names exist already; take another one that does not resemble them:
         "challenge_rating": "{=challenge_rating}",
         "location_type": "{=location_type}",
         "loot_tier": "{=loot_tier}",
-        "enemies": {"$repeat": {"count": ["{=enemy_count}", "{=enemy_count}"], "of": {
+        "enemies": {"$repeat": {"count": ["{=enemy_count}", "{=enemy_count}"], "distinct_by": "name", "of": {
           "name": {"$join": [{"$pick": "{=looks}"}, {"$pick": "{=foes}"}]},
           "type": "{=foe_type}",
           "hp": {"$int": ["{=hp_min}", "{=hp_max}"]},
@@ -2148,7 +2150,7 @@ These names exist already; take another one that does not resemble them:
           "damage_dice": {"$pick": "{=damage_dice}"},
           "special_abilities": {"$pick": [[], [{"$pick": "{=abilities}"}], [{"$pick": "{=abilities}"}], ["{tactic}"], [{"$pick": "{=abilities}"}, "{tactic}"]]}}}}},
       "rules": {
-        "title": ["{=foe_title} at {mark} {=spot}", "{event} at {mark} {=spot}", "{event} at {mark} {=spot}", "The {^deed} of {mark} {=spot}", "{count} Against {mark} {=spot}", "{mark} {=spot}, {^hour}", "Blood on {mark} {=spot}", "What Waits at {mark} {=spot}", "The Price of {mark} {=spot}", "No Rest at {mark} {=spot}", "The {^quality} {^deed}", "{event} Before {mark} {=spot}", "Last Light at {mark} {=spot}", "{=foe_title} and the {^quality} {^deed}", "The Road Ends at {mark} {=spot}", "A {^quality} Welcome at {mark} {=spot}"],
+        "title": ["{=foe_title} at {mark} {=spot}", "{event} at {mark} {=spot}", "{event} at {mark} {=spot}", "The {^deed} of {mark} {=spot}", "{count} Against {mark} {=spot}", "{mark} {=spot}, {hour}", "Blood on {mark} {=spot}", "What Waits at {mark} {=spot}", "The Price of {mark} {=spot}", "No Rest at {mark} {=spot}", "The {^quality} {^deed}", "{event} Before {mark} {=spot}", "Last Light at {mark} {=spot}", "{=foe_title} and the {^quality} {^deed}", "The Road Ends at {mark} {=spot}", "A {^quality} Welcome at {mark} {=spot}"],
         "mark": ["Adder", "Ash", "Bitter", "Black", "Bone", "Broken", "Candle", "Cinder", "Cold", "Crooked", "Crow", "Dagger", "Dead Man''s", "Devil''s", "Drummer''s", "Echo", "Empty", "Executioner''s", "Fallen", "Fool''s", "Gallows", "Ghost", "Hangman''s", "Hermit''s", "Hollow", "Hunter''s", "Iron", "Jackal", "Judge''s", "King''s", "Knife", "Lantern", "Long", "Lost", "Miser''s", "Moth", "Needle", "Old", "Orphan", "Pale", "Pilgrim''s", "Poison", "Raven", "Red", "Rust", "Saint''s", "Salt", "Scar", "Serpent", "Silent", "Smoke", "Splinter", "Stranger''s", "Tanner''s", "Thief''s", "Thorn", "Three-Mile", "Traitor''s", "Twin", "Weeping", "White", "Widow''s", "Wolf", "Wormwood"],
         "event": ["Bad Company", "Bared Teeth", "Blades", "Broken Truce", "Claws", "Cold Steel", "Dark Work", "Drawn Swords", "False Dawn", "Fresh Tracks", "Grim Business", "Hard Bargains", "Hungry Eyes", "Ill Wind", "Long Odds", "Loud Arguments", "No Way Back", "Old Grudges", "Open Graves", "Poor Odds", "Raised Spears", "Rough Justice", "Sharp Lessons", "Short Tempers", "Stolen Hours", "Sudden Silence", "Too Many Eyes", "Trouble", "Uneven Ground", "Unpaid Tolls", "Unquiet Neighbours", "Wrong Turns"],
         "deed": ["bargain", "bloodletting", "brawl", "chase", "cull", "dance", "feast", "gathering", "gauntlet", "harvest", "hunt", "lesson", "lure", "quarrel", "reckoning", "rout", "sentinels", "siege", "skirmish", "snare", "stand", "standoff", "stampede", "toll", "trap", "trial", "vigil", "wager", "wake", "watch"],
@@ -2158,7 +2160,7 @@ These names exist already; take another one that does not resemble them:
         "sight": ["{=moment} you come upon {=foe_band}, {=doing}.", "{=moment} {sign}; then you see {=foe_band}, {=doing}.", "you are not alone: {=moment} you notice {=foe_band}, {=doing}.", "before you, {=moment}, {=foe_band}: {=doing}.", "{sign}. Thirty paces on you make out {=foe_band}, {=doing}."],
         "sign": ["a pebble clicks on stone", "a smell of wet ash drifts over", "something snaps close by", "a low call is answered from the other side", "your own footsteps seem too loud", "a shadow moves that belongs to nobody", "the air turns cold and sour", "somebody cries out and is cut short", "dust trickles down where nothing should move", "a torn strap lies in your way, still warm"],
         "turn": ["one thing is clear at once: {=twist}.", "what you cannot know yet: {=twist}.", "look twice, for {=twist}.", "it is not as simple as it looks: {=twist}.", "whoever keeps a cool head will notice that {=twist}.", "there is more: {=twist}."],
-        "tactic": ["Stays close to cover and never fights two at once.", "Goes for whoever carries the light.", "Falls back when wounded and returns with the next round.", "Tries to push opponents off their feet before striking.", "Fights to the death as long as the others stand.", "Attacks the one who strikes first.", "Breaks off and flees below a quarter of its hit points.", "Shields the weakest of its own with its body.", "Uses the first round to get behind its enemies.", "Drags a fallen opponent away rather than finish the fight."]}}'::jsonb));
+        "tactic": ["Stays close to cover and never fights two at once.", "Goes for whoever carries the light.", "Falls back when wounded and returns with the next round.", "Tries to push opponents off their feet before striking.", "Fights to the death once its own blood flows.", "Attacks the one who strikes first.", "Breaks off and flees below a quarter of its hit points.", "Keeps a wall or a rock at its back whenever it can.", "Uses the first round to get behind its enemies.", "Drags a fallen opponent away rather than finish the fight."]}}'::jsonb));
 end $setup$;
 comment on function worker.setup_kind_encounter() is
 'Makes the encounter pool and its kind. Part of worker.setup().';
@@ -2276,7 +2278,7 @@ language sql immutable set search_path = pg_catalog, pg_temp as $$
     (array['plains', 'desert'], 'monstrosity', 3, 14, 'land sharks', 'a land shark', array['Bulette', 'Young Bulette', 'Fin Back']),
     (array['plains'], 'giant', 5, 31, 'hill giants', 'a hill giant', array['Hill Giant', 'Ettin', 'Stone Hurler']),
     (array['dungeon', 'ruins'], 'monstrosity', 2, 12, 'roaming minotaurs', 'a roaming minotaur', array['Minotaur', 'Minotaur Guard', 'Bull Skull']),
-    (array['forest', 'cave', 'road', 'mountain', 'swamp', 'ruins', 'desert', 'coast', 'plains', 'dungeon', 'any'], 'dragon', 10, 31, 'dragons of one brood', 'a dragon in a foul temper', array['Dragon', 'Wyvern', 'Drake', 'Wyrm']),
+    (array['forest', 'cave', 'road', 'mountain', 'swamp', 'ruins', 'desert', 'coast', 'plains', 'dungeon', 'any'], 'dragon', 10, 31, 'quarrelling dragons', 'a raging dragon', array['Dragon', 'Wyvern', 'Drake', 'Wyrm']),
     (array['city', 'any'], 'humanoid', 0, 9, 'hired blades', 'a hired blade', array['Sellsword', 'Crossbowman', 'Tracker', 'Captain']),
     (array['any'], 'beast', 0, 5, 'half-starved hounds', 'a half-starved hound', array['Hound', 'Mastiff', 'Feral Dog']),
     (array['any'], 'monstrosity', 2, 14, 'stalking beasts', 'a stalking beast', array['Stalker', 'Night Hunter', 'Ridgeback']),
@@ -2363,8 +2365,8 @@ comment on function worker.encounter_dice(numeric) is
 create or replace function worker.context_encounter(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_low real := p_parameters -> 'cr_range' -> 0;
-  v_high real := p_parameters -> 'cr_range' -> 1;
+  v_low numeric := p_parameters -> 'cr_range' -> 0;
+  v_high numeric := p_parameters -> 'cr_range' -> 1;
   v_location text := p_parameters ->> 'location_type';
   v_cr numeric;
 begin
@@ -2374,22 +2376,24 @@ begin
       from worker.encounter_places() p
      cross join lateral (
        select count(*) as n from (select from public.combat_encounters e
-         where not e.used and e.location_type = p.location_type and e.challenge_rating between v_low and v_high limit 20) t) stock
+         where not e.used and e.location_type = p.location_type and e.challenge_rating between v_low::real and v_high::real
+         order by e.challenge_rating limit 20) t) stock
      order by stock.n, md5(p_seed::text || p.location_type)
      limit 1;
   end if;
   select c.cr into v_cr
-    from (select r.cr from (values (0.125), (0.25), (0.5)) as r(cr) where r.cr between v_low and v_high
-           union all
-          select n from generate_series(ceil(v_low)::int, floor(v_high)::int) n
-           order by md5(p_seed::text || cr) limit 16) c
+    from (select r.cr
+            from (select unnest(array[0.125, 0.25, 0.5]) as cr union all select generate_series(1, 30)) r
+           where r.cr between v_low and v_high
+           order by md5(p_seed::text || r.cr) limit 16) c
    cross join lateral (
      select count(*) as n from (select from public.combat_encounters e
-       where not e.used and e.location_type = v_location and e.challenge_rating = c.cr::real limit 20) t) stock
+       where not e.used and e.location_type = v_location and e.challenge_rating = c.cr::real
+       order by e.pool_key limit 20) t) stock
    order by stock.n, md5(p_seed::text || c.cr)
    limit 1;
-  v_cr := coalesce(v_cr, (p_parameters -> 'cr_range' ->> 0)::numeric);
-  return worker.encounter_story(v_location, v_cr, p_seed);
+  -- A range between two ratings: its lower end.
+  return worker.encounter_story(v_location, coalesce(v_cr, v_low), p_seed);
 end $$;
 comment on function worker.context_encounter(jsonb, jsonb, integer, bigint) is
 'What an encounter''s prompt, schema and grammar are told: a location, a challenge rating within cr_range (both of which the pool has the least), and what worker.encounter_story makes of them.';
@@ -2505,18 +2509,18 @@ begin
   end if;
   for v_enemy in select e from jsonb_array_elements(p_enemies) e loop
     v_dice := regexp_match(v_enemy ->> 'damage_dice', '^(\d{1,2})d(4|6|8|10|12|20)([+-]\d{1,2})?$');
-    if coalesce(btrim(v_enemy ->> 'name'), '') = '' or coalesce((v_enemy ->> 'hp')::numeric, 0) < 1 then
+    if coalesce(btrim(v_enemy ->> 'name'), '') = '' or coalesce((v_enemy -> 'hp')::numeric, 0) < 1 then
       return 'an enemy has no name or no hp';
-    elsif abs((v_enemy ->> 'ac')::numeric - (v_stats ->> 'ac')::numeric) <= 3 is not true then
+    elsif abs((v_enemy -> 'ac')::numeric - (v_stats ->> 'ac')::numeric) <= 3 is not true then
       return format('ac %s of %s does not fit challenge rating %s: %s is usual, give or take 3',
                     coalesce(v_enemy ->> 'ac', 'NULL'), v_enemy ->> 'name', p_cr, v_stats ->> 'ac');
-    elsif abs((v_enemy ->> 'attack_bonus')::numeric - (v_stats ->> 'attack_bonus')::numeric) <= 3 is not true then
+    elsif abs((v_enemy -> 'attack_bonus')::numeric - (v_stats ->> 'attack_bonus')::numeric) <= 3 is not true then
       return format('attack_bonus %s of %s does not fit challenge rating %s: %s is usual, give or take 3',
                     coalesce(v_enemy ->> 'attack_bonus', 'NULL'), v_enemy ->> 'name', p_cr, v_stats ->> 'attack_bonus');
     elsif v_dice is null then
       return format('damage_dice %s of %s is not of the form 2d6+3', coalesce(v_enemy ->> 'damage_dice', 'NULL'), v_enemy ->> 'name');
     end if;
-    v_hp := v_hp + (v_enemy ->> 'hp')::numeric;
+    v_hp := v_hp + (v_enemy -> 'hp')::numeric;
     v_damage := v_damage + v_dice[1]::int * (v_dice[2]::int + 1) / 2.0 + coalesce(v_dice[3]::int, 0);
   end loop;
   if v_hp not between (v_stats ->> 'hp')::numeric / 2 - 1 and (v_stats ->> 'hp')::numeric * 2 then
@@ -2525,7 +2529,7 @@ begin
   elsif v_damage not between (v_stats ->> 'damage')::numeric / 2 - 1
                          and (v_stats ->> 'damage')::numeric * 2 + jsonb_array_length(p_enemies) then
     return format('the enemies'' damage_dice average %s a round in all, which does not fit challenge rating %s: %s is usual, half to double is allowed',
-                  v_damage, p_cr, v_stats ->> 'damage');
+                  round(v_damage, 1), p_cr, v_stats ->> 'damage');
   end if;
   return null;
 end $$;
@@ -2557,15 +2561,15 @@ begin
      where not e.used and e.location_type = p_location and e.challenge_rating = p_cr
      order by e.pool_key limit 1 for update;
   else
-    select pick.id into v_id from (
-      (select e.id from public.combat_encounters e
-        where not e.used and e.location_type = p_location and e.challenge_rating = p_cr and e.pool_key >= v_key
-        order by e.pool_key limit 1 for update skip locked)
-      union all
-      (select e.id from public.combat_encounters e
-        where not e.used and e.location_type = p_location and e.challenge_rating = p_cr and e.pool_key < v_key
-        order by e.pool_key limit 1 for update skip locked)) pick
-     limit 1;
+    -- From a random key upwards, else from the bottom.
+    select e.id into v_id from public.combat_encounters e
+     where not e.used and e.location_type = p_location and e.challenge_rating = p_cr and e.pool_key >= v_key
+     order by e.pool_key limit 1 for update skip locked;
+    if not found then
+      select e.id into v_id from public.combat_encounters e
+       where not e.used and e.location_type = p_location and e.challenge_rating = p_cr and e.pool_key < v_key
+       order by e.pool_key limit 1 for update skip locked;
+    end if;
   end if;
   return v_id;
 end $$;
@@ -2591,7 +2595,7 @@ begin
   select e.challenge_rating into v_highest from public.combat_encounters e
    where not e.used and e.location_type = p_location and e.challenge_rating >= p_min_cr and e.challenge_rating <= p_max_cr
    order by e.challenge_rating desc limit 1;
-  v_start := v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest);
+  v_start := least(v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest), p_max_cr);
   -- Two arcs of the circle of ratings: from a random start upwards, then from the bottom up to the start.
   for v_arc in 1..2 loop
     v_cr := case v_arc when 1 then v_start else p_min_cr end;
@@ -2621,6 +2625,7 @@ declare
   v_start text := chr(97 + floor(random() * 26)::int);
   v_location text;
   v_next text;
+  v_beyond boolean;
   v_id uuid;
 begin
   if p_location is not null then
@@ -2633,19 +2638,18 @@ begin
     exit when not found;
     v_start := v_next;
   end loop;
-  -- Two arcs of the circle of locations: those after the start, then those up to it.
+  -- Two arcs of the circle of locations: those after the start, then from the first to the start.
   for v_arc in 1..2 loop
     v_location := case v_arc when 1 then v_start end;
     loop
       if v_location is null then
-        select e.location_type into v_location from public.combat_encounters e
-         where not e.used and e.location_type <= v_start order by e.location_type limit 1;
+        select e.location_type, e.location_type > v_start into v_location, v_beyond from public.combat_encounters e
+         where not e.used order by e.location_type limit 1;
       else
-        select e.location_type into v_location from public.combat_encounters e
-         where not e.used and e.location_type > v_location and (v_arc = 1 or e.location_type <= v_start)
-         order by e.location_type limit 1;
+        select e.location_type, e.location_type > v_start into v_location, v_beyond from public.combat_encounters e
+         where not e.used and e.location_type > v_location order by e.location_type limit 1;
       end if;
-      exit when not found;
+      exit when not found or (v_arc = 2 and v_beyond);
       v_id := worker.pick_encounter_at(v_location, p_min_cr, p_max_cr, p_wait);
       if v_id is not null then
         return v_id;
@@ -2952,15 +2956,15 @@ begin
      where not n.used
      order by n.pool_key limit 1 for update;
   else
-    select pick.id into v_id from (
-      (select n.id from public.npc_personalities n
-        where not n.used and n.pool_key >= v_key
-        order by n.pool_key limit 1 for update skip locked)
-      union all
-      (select n.id from public.npc_personalities n
-        where not n.used and n.pool_key < v_key
-        order by n.pool_key limit 1 for update skip locked)) pick
-     limit 1;
+    -- From a random key upwards, else from the bottom.
+    select n.id into v_id from public.npc_personalities n
+     where not n.used and n.pool_key >= v_key
+     order by n.pool_key limit 1 for update skip locked;
+    if not found then
+      select n.id into v_id from public.npc_personalities n
+       where not n.used and n.pool_key < v_key
+       order by n.pool_key limit 1 for update skip locked;
+    end if;
   end if;
   return v_id;
 end $$;
@@ -3461,7 +3465,9 @@ begin
     from generate_series(v_first, v_last, 3) as b(low)
    cross join lateral (
      select count(*) as n from (select from public.quest_templates q
-       where not q.used and q.level_min = b.low and q.level_max = least(b.low + 2, v_last) limit 50) t) stock
+       where not q.used and q.level_min = b.low and q.level_max = least(b.low + 2, v_last)
+       -- the order is the index's: without it a planner that knows nothing yet may read the whole table
+       order by q.pool_key limit 50) t) stock
    order by stock.n, md5(p_seed::text || b.low)
    limit 1;
   v_fit := worker.quest_rewards(v_low, v_high);
@@ -3549,7 +3555,7 @@ begin
         if p_wait then
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high
-           limit 1 for update;
+           order by q.pool_key limit 1 for update;
         else
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key

@@ -1,7 +1,9 @@
 -- Pools: what is there, what is on the way, what is missing.
 
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
+-- believes of the table.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 declare
   v_count bigint;
 begin

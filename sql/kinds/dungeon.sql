@@ -289,14 +289,44 @@ end $$;
 comment on function worker.pick_dungeon(text, boolean) is
 'Locks an unused dungeon of this difficulty (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
 
-create or replace function public.claim_dungeon_from_pool(
-  difficulty text default null, spawn_location jsonb default null, request_id text default null
-) returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
+create or replace function worker.claim_dungeon(p_difficulty text, p_spawn_location jsonb, p_request_id text)
+returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
-  v_may_wait boolean := worker.begin_claim('dungeon', request_id);
+  v_may_wait boolean := worker.begin_claim('dungeon', p_request_id);
   v_id uuid;
 begin
-  return;
+  perform worker.refuse_unless_listed('difficulty', p_difficulty, array['easy', 'medium', 'hard', 'deadly']);
+  if jsonb_typeof(p_spawn_location) = 'string' then
+    perform worker.refuse('spawn_location', p_spawn_location::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+  end if;
+  if p_request_id is not null then
+    select q.id into v_id from public.dungeon_content q where q.request_id = p_request_id;
+  end if;
+  if v_id is null then
+    v_id := worker.pick_dungeon(p_difficulty, false);
+    if v_id is null and v_may_wait then
+      v_id := worker.pick_dungeon(p_difficulty, true);
+    end if;
+    update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
+     where q.id = v_id;
+  end if;
+  if v_id is null then
+    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)));
+  end if;
+  return query
+  select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.id = v_id;
 end $$;
+comment on function worker.claim_dungeon(text, jsonb, text) is
+'What claim_dungeon_from_pool does.';
+
+-- A shell in SQL: in PL/pgSQL an argument and a result column cannot both be named difficulty.
+create or replace function public.claim_dungeon_from_pool(
+  difficulty text default null, spawn_location jsonb default null, request_id text default null
+) returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
+language sql set search_path = pg_catalog, pg_temp as $$
+  select * from worker.claim_dungeon($1, $2, $3)
+$$;
+comment on function public.claim_dungeon_from_pool(text, jsonb, text) is
+'Claims a random unused dungeon with all its rooms: it is never handed out again. difficulty: easy, medium, hard, deadly, or NULL for any. spawn_location: where it is put, kept with it. request_id: the same id gets the same dungeon, so that a repeated call is harmless. No row: none fits; some are then made for just this difficulty.';

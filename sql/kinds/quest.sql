@@ -129,7 +129,9 @@ begin
     from generate_series(v_first, v_last, 3) as b(low)
    cross join lateral (
      select count(*) as n from (select from public.quest_templates q
-       where not q.used and q.level_min = b.low and q.level_max = least(b.low + 2, v_last) limit 50) t) stock
+       where not q.used and q.level_min = b.low and q.level_max = least(b.low + 2, v_last)
+       -- the order is the index's: without it a planner that knows nothing yet may read the whole table
+       order by q.pool_key limit 50) t) stock
    order by stock.n, md5(p_seed::text || b.low)
    limit 1;
   v_fit := worker.quest_rewards(v_low, v_high);
@@ -217,7 +219,7 @@ begin
         if p_wait then
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high
-           limit 1 for update;
+           order by q.pool_key limit 1 for update;
         else
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
