@@ -153,8 +153,22 @@ STOP
   chmod +x "$folder/stop"
 }
 
-# Long lines are broken between words, as a person would.
-show() { fold -s -w "$(width)" | sed 's/ *$//'; }
+# Breaks long lines between words and keeps what follows under its beginning.
+show() {
+  awk -v width="$(width)" '{
+    match($0, /^ *([A-Z]+  +)?(- |[0-9]+\. )?/)
+    indent = sprintf("%" RLENGTH "s", "")
+    line = substr($0, 1, RLENGTH)
+    count = split(substr($0, RLENGTH + 1), words, " ")
+    gap = ""
+    for (i = 1; i <= count; i++) {
+      if (gap != "" && length(line) + 1 + length(words[i]) > width) { print line; line = indent; gap = "" }
+      line = line gap words[i]
+      gap = " "
+    }
+    print line
+  }'
+}
 width() { local columns=${COLUMNS:-$(tput cols 2>/dev/null || echo 80)}; echo $((columns > 100 ? 100 : columns)); }
 
 step "building the extension and the executor"

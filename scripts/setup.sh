@@ -153,9 +153,9 @@ write_result() {
   major=$(pg_major "$1")
   file=$(target_dir)/setup.env
   mkdir -p "$(target_dir)"
-  printf 'PG_CONFIG=%q\nPGRX_PG_CONFIG_PATH=%q\nPG_FEATURE=pg%s\n' "$1" "$1" "$major" >"$file.new"
-  # Written only when it changes, so that nothing looks newer than it is.
-  if cmp -s "$file.new" "$file"; then rm "$file.new"; else mv "$file.new" "$file"; fi
+  # Written aside and moved: two of us may run at once, and neither may read half a file.
+  printf 'PG_CONFIG=%q\nPGRX_PG_CONFIG_PATH=%q\nPG_FEATURE=pg%s\n' "$1" "$1" "$major" >"$file.$$"
+  mv "$file.$$" "$file"
 }
 
 resolve() {

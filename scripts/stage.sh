@@ -14,7 +14,13 @@ stage_extension() {
   # when the assembled files were not committed.
   cargo run --quiet --package xtask -- sql >&2
   cargo build --quiet "${native[@]}"
-  cargo run --quiet --package xtask -- install --profile debug --pg-config "$PG_CONFIG" --destdir "$stage" >&2
+  rm -rf "$stage.new"
+  cargo run --quiet --package xtask -- install --profile debug --pg-config "$PG_CONFIG" --destdir "$stage.new" >/dev/null
+  # A test run of somebody else may just be copying it: replaced only when it differs.
+  if ! diff -rq "$stage.new" "$stage" >/dev/null 2>&1; then
+    rm -rf "$stage"
+    mv "$stage.new" "$stage"
+  fi
   printf '%s=%s\n' PG_CONFIG "$PG_CONFIG" PG_WORKER_STAGE "$stage"
 }
 
@@ -24,5 +30,8 @@ stage_executor() {
 }
 
 cd "$ROOT"
+mkdir -p "$(target_dir)"
+exec 9>"$(target_dir)/stage.lock"
+flock 9
 [ $# -gt 0 ] || set -- extension executor
 for part; do "stage_$part"; done

@@ -17,6 +17,8 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     postmaster: Mutex<Option<Child>>,
+    /// The databases that [`crate::Database`] copies from.
+    pub(crate) templates: Mutex<Vec<String>>,
 }
 
 /// How a server is asked to stop; the names are those of `pg_ctl stop -m`.
@@ -71,6 +73,7 @@ impl Cluster {
             folder,
             port,
             postmaster: Mutex::new(None),
+            templates: Mutex::default(),
         };
         cluster.initdb();
         cluster.write_settings(settings);

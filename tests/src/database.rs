@@ -8,13 +8,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Database<'c> {
     cluster: &'c Cluster,
     name: String,
+    kept: bool,
 }
 
 impl Database<'static> {
     /// With the extension, in the shared cluster without background workers.
     #[track_caller]
     pub fn quiet() -> Self {
-        Database::with_extension(Cluster::quiet())
+        Database::copy_of("with_extension", Cluster::quiet(), |template| {
+            template.session().run("create extension pg_worker_ext");
+        })
     }
 
     /// With the extension and a background worker of its own.
@@ -26,9 +29,7 @@ impl Database<'static> {
     /// The SQL-only installation, as on a hosted PostgreSQL: one file, no extension, no library.
     #[track_caller]
     pub fn sql_only() -> Self {
-        let database = Database::empty(Cluster::plain());
-        database.install_sql_only();
-        database
+        Database::copy_of("with_single_file", Cluster::plain(), Database::install_sql_only)
     }
 }
 
@@ -36,13 +37,41 @@ impl<'c> Database<'c> {
     /// A database with nothing in it.
     #[track_caller]
     pub fn empty(cluster: &'c Cluster) -> Self {
+        // template0: nobody can be connected to it, so this never waits for anybody.
+        Database::copy(cluster, "template0")
+    }
+
+    /// A copy of a database that the first caller fills: five times as fast as filling each. Only
+    /// where no background worker would sit in the template.
+    #[track_caller]
+    fn copy_of(template: &str, cluster: &'c Cluster, fill: impl FnOnce(&Database<'c>)) -> Self {
+        let mut templates = cluster.templates.lock().expect("templates");
+        if !templates.iter().any(|name| name == template) {
+            let mut admin = cluster.session("postgres");
+            admin.run(&format!("create database {template} template template0"));
+            let name = template.to_owned();
+            fill(&Database {
+                cluster,
+                name,
+                kept: true,
+            });
+            templates.push(template.to_owned());
+        }
+        drop(templates);
+        Database::copy(cluster, template)
+    }
+
+    #[track_caller]
+    fn copy(cluster: &'c Cluster, template: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        // template0: nobody can be connected to it, so this never waits for anybody.
-        cluster
-            .session("postgres")
-            .run(&format!("create database {name} template template0"));
-        Database { cluster, name }
+        let mut admin = cluster.session("postgres");
+        admin.run(&format!("create database {name} template {template}"));
+        Database {
+            cluster,
+            name,
+            kept: false,
+        }
     }
 
     /// A database in which the extension was created.
@@ -99,6 +128,9 @@ impl<'c> Database<'c> {
 
 impl Drop for Database<'_> {
     fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
         // A server that a test has stopped, or a failing test's open sessions, are no reason to
         // panic here: the cluster goes away as a whole at the end.
         if let Ok(mut session) = Session::try_open(&self.cluster.config("postgres")) {
