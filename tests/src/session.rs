@@ -117,18 +117,26 @@ impl Session {
         std::mem::take(&mut self.notices.lock().expect("notices"))
     }
 
-    /// The payload of the next notification on any channel that this session listens to.
+    /// Who sent the next notification on the channels that this session listens to: the process id
+    /// of a backend.
     #[track_caller]
-    pub fn notification(&mut self, bound: Duration) -> String {
-        let next = self
-            .client
-            .notifications()
-            .timeout_iter(bound)
-            .next()
-            .expect("the connection lives");
+    pub fn notifier(&mut self, bound: Duration) -> i32 {
+        let next = self.client.notifications().timeout_iter(bound).next();
+        let next = next.expect("the connection lives");
         next.unwrap_or_else(|| panic!("no notification within {bound:?}"))
-            .payload()
-            .to_owned()
+            .process_id()
+    }
+
+    /// Who sent the notifications that arrive until there was none for `quiet`.
+    #[track_caller]
+    pub fn notifiers(&mut self, quiet: Duration) -> Vec<i32> {
+        let mut senders = Vec::new();
+        let mut notifications = self.client.notifications();
+        let mut iter = notifications.timeout_iter(quiet);
+        while let Some(notification) = iter.next().expect("the connection lives") {
+            senders.push(notification.process_id());
+        }
+        senders
     }
 
     /// Asks until a query gives true.

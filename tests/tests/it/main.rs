@@ -1,4 +1,6 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
+mod background;
+mod guide;
 mod harness;
 mod install;
 mod jobs;
