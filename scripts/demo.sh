@@ -92,9 +92,9 @@ draw() {
 repeat() { if [ "$1" -gt 0 ]; then printf "%0.s$2" $(seq "$1"); fi; }
 
 # One plain line for all pools, where there is no terminal to draw on.
-plain() { awk '{printf "%s%s %d/%d", NR > 1 ? ", " : "    ", $1, $2, $3} END {print ""}' <<<"$1"; }
+plain() { awk '{printf "%s%s %d/%d", (NR == 1 ? "    " : ", "), $1, $2, $3} END {print ""}' <<<"$1"; }
 
-all_full() { awk '$2 < $3 {short = 1} END {exit short || NR < 5}' <<<"$1"; }
+all_full() { awk '$2 < $3 {short = 1} END {exit (short || NR < 5)}' <<<"$1"; }
 
 # A model may take minutes for one item; word lists may not.
 patience() { if [ -n "${LOCAL_LLM_ENDPOINT:-}" ]; then echo 900; else echo 60; fi; }

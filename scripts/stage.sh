@@ -12,7 +12,7 @@ stage_extension() {
   mapfile -t native < <(native_args)
   # Assembled anew, so that what is tested is what stands in the pieces; make lint is what complains
   # when the assembled files were not committed.
-  cargo run --quiet --package xtask -- sql >&2
+  cargo run --quiet --package xtask -- sql >/dev/null
   cargo build --quiet "${native[@]}"
   rm -rf "$stage.new"
   cargo run --quiet --package xtask -- install --profile debug --pg-config "$PG_CONFIG" --destdir "$stage.new" >/dev/null
