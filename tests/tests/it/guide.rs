@@ -11,3 +11,4 @@ mod place;
 mod protocol;
 mod supabase;
 mod tour;
+mod upkeep;
