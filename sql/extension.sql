@@ -1396,11 +1396,14 @@ end $$;
 comment on function worker.refill_pools() is
 'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
 
-create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+create or replace function worker.want(p_job_type text, p_parameters jsonb, p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key text := format('wanted %s %s', p_job_type, p_parameters);
-  v_lock bigint := hashtextextended('pg_worker_ext ' || v_key, 0);
+  -- Of a campaign one asks at a time: a job also notes its campaign, and two transactions that note two campaigns
+  -- in opposite order would wait for each other.
+  v_lock bigint := hashtextextended(format('pg_worker_ext wanted %s %s', p_job_type,
+                                           coalesce(p_parameters ->> 'campaign_seed', p_parameters::text)), 0);
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
@@ -1412,7 +1415,7 @@ begin
   -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
   -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
   -- id from then on and waits no more.
-  if pg_current_xact_id_if_assigned() is null then
+  if p_may_wait then
     perform pg_advisory_xact_lock(v_lock);
     perform pg_current_xact_id();
   elsif not pg_try_advisory_xact_lock(v_lock) then
@@ -1422,8 +1425,8 @@ begin
   values (p_job_type, p_parameters, 3, v_key)
   on conflict do nothing;
 end $$;
-comment on function worker.want(text, jsonb) is
-'What a claim that found nothing asks for: a job for exactly its filter, once.';
+comment on function worker.want(text, jsonb, boolean) is
+'What a claim that found nothing asks for: a job for exactly its filter, once. p_may_wait: whether the claim may wait for others (worker.begin_claim).';
 
 create or replace function worker.generators_alive() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1676,6 +1679,26 @@ begin
 end $$;
 comment on function worker.begin_claim(text, text) is
 'The start of every claim: READ COMMITTED only, one at a time per request_id. Returns whether this claim may wait for items that others are just claiming.';
+
+-- How a claim goes on (see claim_quest_from_pool):
+--
+--   take one that nobody has locked; where there is none, look without locking for one that somebody else holds,
+--   wait until that transaction ends, and begin again. Empty-handed is who sees none at all.
+--
+-- Taking is done in a block of its own that is rolled back when it finds nothing. FOR UPDATE locks also rows that
+-- turn out to have been claimed a moment ago, and keeps them locked: with such locks in hand two waiting claims
+-- would wait for each other.
+
+create or replace function worker.wait_for_item(p_table text, p_id uuid) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('select from %s where id = $1 for update', p_table::regclass) using p_id;
+  raise exception using errcode = 'PW001';
+exception when sqlstate 'PW001' then
+  -- The lock is given back with the block: who waits holds nothing.
+end $$;
+comment on function worker.wait_for_item(text, uuid) is
+'Waits until nobody holds this item of a pool any more.';
 
 create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -1941,7 +1964,7 @@ end $$;
 comment on function worker.store_dungeon(jsonb, jsonb, jsonb) is
 'Puts a checked dungeon into its pool, with its rooms and their number, and returns its id.';
 
-create or replace function worker.pick_dungeon(p_difficulty text, p_wait boolean) returns uuid
+create or replace function worker.pick_dungeon(p_difficulty text, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -1960,26 +1983,24 @@ begin
       exit when not found;
       v_bands := v_bands || v_band;
     end loop;
-    -- From a random one on; but who waits keeps what it has waited for locked until the end of its transaction,
-    -- so all must wait in the same order, or two would wait for each other.
-    v_first := case when p_wait then 0 else floor(random() * cardinality(v_bands)) end;
+    v_first := floor(random() * cardinality(v_bands));
   end if;
   for v_step in 0 .. cardinality(v_bands) - 1 loop
     v_band := v_bands[1 + (v_first + v_step) % cardinality(v_bands)];
-    if p_wait then
+    if p_look then
       select q.id into v_id from public.dungeon_content q
        where not q.used and coalesce(q.difficulty, 'none') = v_band
-       order by q.pool_key limit 1 for update;
+       order by q.pool_key limit 1;
     else
-      select pick.id into v_id from (
-        (select q.id from public.dungeon_content q
-          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key >= v_key
-          order by q.pool_key limit 1 for update skip locked)
-        union all
-        (select q.id from public.dungeon_content q
-          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key < v_key
-          order by q.pool_key limit 1 for update skip locked)) pick
-       limit 1;
+      -- From a random key upwards, else from the bottom.
+      select q.id into v_id from public.dungeon_content q
+       where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key >= v_key
+       order by q.pool_key limit 1 for update skip locked;
+      if not found then
+        select q.id into v_id from public.dungeon_content q
+         where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key < v_key
+         order by q.pool_key limit 1 for update skip locked;
+      end if;
     end if;
     if v_id is not null then
       return v_id;
@@ -1988,7 +2009,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_dungeon(text, boolean) is
-'Locks an unused dungeon of this difficulty (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
+'Locks an unused dungeon of this difficulty (NULL: of any) that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
 
 create or replace function worker.claim_dungeon(p_difficulty text, p_spawn_location jsonb, p_request_id text)
 returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
@@ -1997,6 +2018,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('dungeon', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_unless_listed('difficulty', p_difficulty, array['easy', 'medium', 'hard', 'deadly']);
   if jsonb_typeof(p_spawn_location) = 'string' then
@@ -2005,16 +2027,23 @@ begin
   if p_request_id is not null then
     select q.id into v_id from public.dungeon_content q where q.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_dungeon(p_difficulty, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
+       where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.dungeon_content', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_dungeon(p_difficulty, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_dungeon(p_difficulty, true);
-    end if;
-    update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
-     where q.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)));
+    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
   end if;
   return query
   select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.id = v_id;
@@ -2550,16 +2579,16 @@ end $$;
 comment on function worker.store_encounter(jsonb, jsonb, jsonb) is
 'Puts a checked encounter into its pool and returns its id.';
 
-create or replace function worker.pick_encounter_in_band(p_location text, p_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter_in_band(p_location text, p_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;
 begin
-  if p_wait then
+  if p_look then
     select e.id into v_id from public.combat_encounters e
      where not e.used and e.location_type = p_location and e.challenge_rating = p_cr
-     order by e.pool_key limit 1 for update;
+     order by e.pool_key limit 1;
   else
     -- From a random key upwards, else from the bottom.
     select e.id into v_id from public.combat_encounters e
@@ -2574,9 +2603,9 @@ begin
   return v_id;
 end $$;
 comment on function worker.pick_encounter_in_band(text, real, boolean) is
-'Locks an unused encounter of one location and challenge rating and returns its id. p_wait: also waits for those that others have locked.';
+'Locks an unused encounter of one location and challenge rating that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked.';
 
-create or replace function worker.pick_encounter_at(p_location text, p_min_cr real, p_max_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter_at(p_location text, p_min_cr real, p_max_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_lowest real;
@@ -2607,7 +2636,7 @@ begin
          and e.challenge_rating <= case v_arc when 1 then p_max_cr else v_start end
        order by e.challenge_rating limit 1;
       exit when not found;
-      v_id := worker.pick_encounter_in_band(p_location, v_cr, p_wait);
+      v_id := worker.pick_encounter_in_band(p_location, v_cr, p_look);
       if v_id is not null then
         return v_id;
       end if;
@@ -2619,7 +2648,7 @@ end $$;
 comment on function worker.pick_encounter_at(text, real, real, boolean) is
 'Locks an unused encounter of one location within [p_min_cr, p_max_cr] and returns its id. Skips from one existing challenge rating to the next, beginning at a random one.';
 
-create or replace function worker.pick_encounter(p_location text, p_min_cr real, p_max_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter(p_location text, p_min_cr real, p_max_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_start text := chr(97 + floor(random() * 26)::int);
@@ -2629,7 +2658,7 @@ declare
   v_id uuid;
 begin
   if p_location is not null then
-    return worker.pick_encounter_at(p_location, p_min_cr, p_max_cr, p_wait);
+    return worker.pick_encounter_at(p_location, p_min_cr, p_max_cr, p_look);
   end if;
   -- A random letter favours locations after a gap in the alphabet; a few random steps even that out.
   for v_step in 1..floor(random() * 4)::int loop
@@ -2650,7 +2679,7 @@ begin
          where not e.used and e.location_type > v_location order by e.location_type limit 1;
       end if;
       exit when not found or (v_arc = 2 and v_beyond);
-      v_id := worker.pick_encounter_at(v_location, p_min_cr, p_max_cr, p_wait);
+      v_id := worker.pick_encounter_at(v_location, p_min_cr, p_max_cr, p_look);
       if v_id is not null then
         return v_id;
       end if;
@@ -2659,7 +2688,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_encounter(text, real, real, boolean) is
-'Locks an unused encounter that fits and returns its id; p_location NULL: of any location. p_wait: also waits for those that others have locked. Reads a few index entries per location type and challenge rating that exists, however many encounters there are.';
+'Locks an unused encounter that fits that nobody else has locked, and returns its id; p_location NULL: of any location. p_look: locks nothing and finds also what others have locked. Reads a few index entries per location type and challenge rating that exists, however many encounters there are.';
 
 create or replace function worker.claim_encounter(
   p_location_type text, p_min_cr real, p_max_cr real, p_spawn_location jsonb, p_request_id text
@@ -2669,21 +2698,29 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('encounter', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
   if p_request_id is not null then
     select e.id into v_id from public.combat_encounters e where e.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.combat_encounters e
+         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.combat_encounters', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true);
-    end if;
-    update public.combat_encounters e
-       set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr);
+    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
   end if;
   return query
   select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
@@ -2707,7 +2744,7 @@ end $$;
 comment on function worker.refuse_encounter_filter(text, real, real) is
 'Refuses with 22023 what cannot be meant as a filter of encounters.';
 
-create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real) returns void
+create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real, p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_low real := greatest(coalesce(p_min_cr, 0.125), 0.125);
@@ -2717,10 +2754,10 @@ begin
   if v_low <= v_high and length(coalesce(p_location_type, '')) <= 64 then
     perform worker.want('generate_encounters', jsonb_strip_nulls(jsonb_build_object(
       'location_type', p_location_type,
-      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)));
+      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)), p_may_wait);
   end if;
 end $$;
-comment on function worker.want_encounter(text, real, real) is
+comment on function worker.want_encounter(text, real, real, boolean) is
 'Asks for encounters of just the filter that a claim found nothing for.';
 
 create or replace function public.claim_encounter_from_pool(
@@ -2945,16 +2982,16 @@ end $$;
 comment on function worker.store_npc(jsonb, jsonb, jsonb) is
 'Puts a checked NPC into its pool and returns its id.';
 
-create or replace function worker.pick_npc(p_wait boolean) returns uuid
+create or replace function worker.pick_npc(p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;
 begin
-  if p_wait then
+  if p_look then
     select n.id into v_id from public.npc_personalities n
      where not n.used
-     order by n.pool_key limit 1 for update;
+     order by n.pool_key limit 1;
   else
     -- From a random key upwards, else from the bottom.
     select n.id into v_id from public.npc_personalities n
@@ -2969,7 +3006,7 @@ begin
   return v_id;
 end $$;
 comment on function worker.pick_npc(boolean) is
-'Locks an unused NPC and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries, however many NPCs there are.';
+'Locks an unused NPC that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries, however many NPCs there are.';
 
 create or replace function public.claim_npc_from_pool(
   campaign_seed text, spawn_position jsonb, request_id text default null
@@ -2979,20 +3016,28 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('npc', request_id);
   v_id uuid;
+  v_held uuid;
 begin
   if $3 is not null then
     select n.id into v_id from public.npc_personalities n where n.request_id = $3;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_npc(false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.npc_personalities n
+         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_npc(true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.npc_personalities', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_npc(false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_npc(true);
-    end if;
-    update public.npc_personalities n
-       set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_npcs', '{}');
+    perform worker.want('generate_npcs', '{}', v_may_wait);
   end if;
   return query
   select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.id = v_id;
@@ -3237,7 +3282,7 @@ end $$;
 comment on function worker.store_poi(jsonb, jsonb, jsonb) is
 'Puts a checked point of interest into its campaign''s pool and returns its id.';
 
-create or replace function worker.pick_poi(p_campaign_seed text, p_type text, p_wait boolean) returns uuid
+create or replace function worker.pick_poi(p_campaign_seed text, p_type text, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -3256,26 +3301,24 @@ begin
       exit when not found;
       v_bands := v_bands || v_band;
     end loop;
-    -- From a random one on; but who waits keeps what it has waited for locked until the end of its transaction,
-    -- so all must wait in the same order, or two would wait for each other.
-    v_first := case when p_wait then 0 else floor(random() * cardinality(v_bands)) end;
+    v_first := floor(random() * cardinality(v_bands));
   end if;
   for v_step in 0 .. cardinality(v_bands) - 1 loop
     v_band := v_bands[1 + (v_first + v_step) % cardinality(v_bands)];
-    if p_wait then
+    if p_look then
       select q.id into v_id from public.campaign_pois q
        where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band
-       order by q.pool_key limit 1 for update;
+       order by q.pool_key limit 1;
     else
-      select pick.id into v_id from (
-        (select q.id from public.campaign_pois q
-          where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key >= v_key
-          order by q.pool_key limit 1 for update skip locked)
-        union all
-        (select q.id from public.campaign_pois q
-          where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key < v_key
-          order by q.pool_key limit 1 for update skip locked)) pick
-       limit 1;
+      -- From a random key upwards, else from the bottom.
+      select q.id into v_id from public.campaign_pois q
+       where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key >= v_key
+       order by q.pool_key limit 1 for update skip locked;
+      if not found then
+        select q.id into v_id from public.campaign_pois q
+         where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key < v_key
+         order by q.pool_key limit 1 for update skip locked;
+      end if;
     end if;
     if v_id is not null then
       return v_id;
@@ -3284,7 +3327,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_poi(text, text, boolean) is
-'Locks an unused place of this campaign and type (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per type, however many places there are.';
+'Locks an unused place of this campaign and type (NULL: of any) that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per type, however many places there are.';
 
 create or replace function worker.claim_poi(p_campaign_seed text, p_poi_type text, p_spawn_position jsonb, p_request_id text)
 returns table (poi_id uuid, campaign_seed text, name text, type text, description text, encounter_chance real)
@@ -3293,6 +3336,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('poi', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   if p_campaign_seed is null or btrim(p_campaign_seed) = '' or length(p_campaign_seed) > 200 then
     perform worker.refuse('campaign_seed', p_campaign_seed, 'a text of 1 to 200 characters');
@@ -3305,16 +3349,23 @@ begin
   if p_request_id is not null then
     select q.id into v_id from public.campaign_pois q where q.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
+       where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.campaign_pois', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_poi(p_campaign_seed, p_poi_type, true);
-    end if;
-    update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
-     where q.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)));
+    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
   end if;
   return query
   select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.id = v_id;
@@ -3527,7 +3578,7 @@ end $$;
 comment on function worker.store_quest(jsonb, jsonb, jsonb) is
 'Puts a checked quest into its pool and returns its id.';
 
-create or replace function worker.pick_quest(p_min_level integer, p_max_level integer, p_wait boolean) returns uuid
+create or replace function worker.pick_quest(p_min_level integer, p_max_level integer, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -3552,10 +3603,10 @@ begin
          where not q.used and q.level_min = v_low and q.level_max > v_high
          order by q.level_max limit 1;
         exit when not found;
-        if p_wait then
+        if p_look then
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high
-           order by q.pool_key limit 1 for update;
+           order by q.pool_key limit 1;
         else
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
@@ -3575,7 +3626,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_quest(integer, integer, boolean) is
-'Locks an unused quest whose levels overlap [p_min_level, p_max_level] and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per level band that exists, however many quests there are.';
+'Locks an unused quest whose levels overlap [p_min_level, p_max_level] that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per level band that exists, however many quests there are.';
 
 create or replace function public.claim_quest_from_pool(
   character_id uuid, min_level integer default 1, max_level integer default 10, request_id text default null
@@ -3587,20 +3638,28 @@ declare
   v_max integer := least(coalesce(max_level, 10), 100000);
   v_may_wait boolean := worker.begin_claim('quest', request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
   if $4 is not null then
     select q.id into v_id from public.quest_templates q where q.request_id = $4;
   end if;
-  if v_id is null then
-    v_id := worker.pick_quest(v_min, v_max, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_quest(v_min, v_max, true);
-    end if;
-    update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
-  end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_quest(v_min, v_max, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.quest_templates', v_held);
+    end;
+  end loop;
   if v_id is null and v_max >= 1 and v_min <= 20 then
-    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))));
+    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
   end if;
   return query
   select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.id = v_id;

@@ -161,11 +161,14 @@ end $$;
 comment on function worker.refill_pools() is
 'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
 
-create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+create or replace function worker.want(p_job_type text, p_parameters jsonb, p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key text := format('wanted %s %s', p_job_type, p_parameters);
-  v_lock bigint := hashtextextended('pg_worker_ext ' || v_key, 0);
+  -- Of a campaign one asks at a time: a job also notes its campaign, and two transactions that note two campaigns
+  -- in opposite order would wait for each other.
+  v_lock bigint := hashtextextended(format('pg_worker_ext wanted %s %s', p_job_type,
+                                           coalesce(p_parameters ->> 'campaign_seed', p_parameters::text)), 0);
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
@@ -177,7 +180,7 @@ begin
   -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
   -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
   -- id from then on and waits no more.
-  if pg_current_xact_id_if_assigned() is null then
+  if p_may_wait then
     perform pg_advisory_xact_lock(v_lock);
     perform pg_current_xact_id();
   elsif not pg_try_advisory_xact_lock(v_lock) then
@@ -187,8 +190,8 @@ begin
   values (p_job_type, p_parameters, 3, v_key)
   on conflict do nothing;
 end $$;
-comment on function worker.want(text, jsonb) is
-'What a claim that found nothing asks for: a job for exactly its filter, once.';
+comment on function worker.want(text, jsonb, boolean) is
+'What a claim that found nothing asks for: a job for exactly its filter, once. p_may_wait: whether the claim may wait for others (worker.begin_claim).';
 
 create or replace function worker.generators_alive() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$

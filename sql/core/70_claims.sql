@@ -19,6 +19,26 @@ end $$;
 comment on function worker.begin_claim(text, text) is
 'The start of every claim: READ COMMITTED only, one at a time per request_id. Returns whether this claim may wait for items that others are just claiming.';
 
+-- How a claim goes on (see claim_quest_from_pool):
+--
+--   take one that nobody has locked; where there is none, look without locking for one that somebody else holds,
+--   wait until that transaction ends, and begin again. Empty-handed is who sees none at all.
+--
+-- Taking is done in a block of its own that is rolled back when it finds nothing. FOR UPDATE locks also rows that
+-- turn out to have been claimed a moment ago, and keeps them locked: with such locks in hand two waiting claims
+-- would wait for each other.
+
+create or replace function worker.wait_for_item(p_table text, p_id uuid) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('select from %s where id = $1 for update', p_table::regclass) using p_id;
+  raise exception using errcode = 'PW001';
+exception when sqlstate 'PW001' then
+  -- The lock is given back with the block: who waits holds nothing.
+end $$;
+comment on function worker.wait_for_item(text, uuid) is
+'Waits until nobody holds this item of a pool any more.';
+
 create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin

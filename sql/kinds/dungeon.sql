@@ -240,7 +240,7 @@ end $$;
 comment on function worker.store_dungeon(jsonb, jsonb, jsonb) is
 'Puts a checked dungeon into its pool, with its rooms and their number, and returns its id.';
 
-create or replace function worker.pick_dungeon(p_difficulty text, p_wait boolean) returns uuid
+create or replace function worker.pick_dungeon(p_difficulty text, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -259,26 +259,24 @@ begin
       exit when not found;
       v_bands := v_bands || v_band;
     end loop;
-    -- From a random one on; but who waits keeps what it has waited for locked until the end of its transaction,
-    -- so all must wait in the same order, or two would wait for each other.
-    v_first := case when p_wait then 0 else floor(random() * cardinality(v_bands)) end;
+    v_first := floor(random() * cardinality(v_bands));
   end if;
   for v_step in 0 .. cardinality(v_bands) - 1 loop
     v_band := v_bands[1 + (v_first + v_step) % cardinality(v_bands)];
-    if p_wait then
+    if p_look then
       select q.id into v_id from public.dungeon_content q
        where not q.used and coalesce(q.difficulty, 'none') = v_band
-       order by q.pool_key limit 1 for update;
+       order by q.pool_key limit 1;
     else
-      select pick.id into v_id from (
-        (select q.id from public.dungeon_content q
-          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key >= v_key
-          order by q.pool_key limit 1 for update skip locked)
-        union all
-        (select q.id from public.dungeon_content q
-          where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key < v_key
-          order by q.pool_key limit 1 for update skip locked)) pick
-       limit 1;
+      -- From a random key upwards, else from the bottom.
+      select q.id into v_id from public.dungeon_content q
+       where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key >= v_key
+       order by q.pool_key limit 1 for update skip locked;
+      if not found then
+        select q.id into v_id from public.dungeon_content q
+         where not q.used and coalesce(q.difficulty, 'none') = v_band and q.pool_key < v_key
+         order by q.pool_key limit 1 for update skip locked;
+      end if;
     end if;
     if v_id is not null then
       return v_id;
@@ -287,7 +285,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_dungeon(text, boolean) is
-'Locks an unused dungeon of this difficulty (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
+'Locks an unused dungeon of this difficulty (NULL: of any) that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per difficulty, however many dungeons there are.';
 
 create or replace function worker.claim_dungeon(p_difficulty text, p_spawn_location jsonb, p_request_id text)
 returns table (dungeon_id uuid, name text, description text, room_count integer, rooms jsonb, difficulty text)
@@ -296,6 +294,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('dungeon', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_unless_listed('difficulty', p_difficulty, array['easy', 'medium', 'hard', 'deadly']);
   if jsonb_typeof(p_spawn_location) = 'string' then
@@ -304,16 +303,23 @@ begin
   if p_request_id is not null then
     select q.id into v_id from public.dungeon_content q where q.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_dungeon(p_difficulty, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
+       where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.dungeon_content', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_dungeon(p_difficulty, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_dungeon(p_difficulty, true);
-    end if;
-    update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
-     where q.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)));
+    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
   end if;
   return query
   select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.id = v_id;

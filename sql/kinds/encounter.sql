@@ -514,16 +514,16 @@ end $$;
 comment on function worker.store_encounter(jsonb, jsonb, jsonb) is
 'Puts a checked encounter into its pool and returns its id.';
 
-create or replace function worker.pick_encounter_in_band(p_location text, p_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter_in_band(p_location text, p_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;
 begin
-  if p_wait then
+  if p_look then
     select e.id into v_id from public.combat_encounters e
      where not e.used and e.location_type = p_location and e.challenge_rating = p_cr
-     order by e.pool_key limit 1 for update;
+     order by e.pool_key limit 1;
   else
     -- From a random key upwards, else from the bottom.
     select e.id into v_id from public.combat_encounters e
@@ -538,9 +538,9 @@ begin
   return v_id;
 end $$;
 comment on function worker.pick_encounter_in_band(text, real, boolean) is
-'Locks an unused encounter of one location and challenge rating and returns its id. p_wait: also waits for those that others have locked.';
+'Locks an unused encounter of one location and challenge rating that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked.';
 
-create or replace function worker.pick_encounter_at(p_location text, p_min_cr real, p_max_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter_at(p_location text, p_min_cr real, p_max_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_lowest real;
@@ -571,7 +571,7 @@ begin
          and e.challenge_rating <= case v_arc when 1 then p_max_cr else v_start end
        order by e.challenge_rating limit 1;
       exit when not found;
-      v_id := worker.pick_encounter_in_band(p_location, v_cr, p_wait);
+      v_id := worker.pick_encounter_in_band(p_location, v_cr, p_look);
       if v_id is not null then
         return v_id;
       end if;
@@ -583,7 +583,7 @@ end $$;
 comment on function worker.pick_encounter_at(text, real, real, boolean) is
 'Locks an unused encounter of one location within [p_min_cr, p_max_cr] and returns its id. Skips from one existing challenge rating to the next, beginning at a random one.';
 
-create or replace function worker.pick_encounter(p_location text, p_min_cr real, p_max_cr real, p_wait boolean) returns uuid
+create or replace function worker.pick_encounter(p_location text, p_min_cr real, p_max_cr real, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_start text := chr(97 + floor(random() * 26)::int);
@@ -593,7 +593,7 @@ declare
   v_id uuid;
 begin
   if p_location is not null then
-    return worker.pick_encounter_at(p_location, p_min_cr, p_max_cr, p_wait);
+    return worker.pick_encounter_at(p_location, p_min_cr, p_max_cr, p_look);
   end if;
   -- A random letter favours locations after a gap in the alphabet; a few random steps even that out.
   for v_step in 1..floor(random() * 4)::int loop
@@ -614,7 +614,7 @@ begin
          where not e.used and e.location_type > v_location order by e.location_type limit 1;
       end if;
       exit when not found or (v_arc = 2 and v_beyond);
-      v_id := worker.pick_encounter_at(v_location, p_min_cr, p_max_cr, p_wait);
+      v_id := worker.pick_encounter_at(v_location, p_min_cr, p_max_cr, p_look);
       if v_id is not null then
         return v_id;
       end if;
@@ -623,7 +623,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_encounter(text, real, real, boolean) is
-'Locks an unused encounter that fits and returns its id; p_location NULL: of any location. p_wait: also waits for those that others have locked. Reads a few index entries per location type and challenge rating that exists, however many encounters there are.';
+'Locks an unused encounter that fits that nobody else has locked, and returns its id; p_location NULL: of any location. p_look: locks nothing and finds also what others have locked. Reads a few index entries per location type and challenge rating that exists, however many encounters there are.';
 
 create or replace function worker.claim_encounter(
   p_location_type text, p_min_cr real, p_max_cr real, p_spawn_location jsonb, p_request_id text
@@ -633,21 +633,29 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('encounter', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
   if p_request_id is not null then
     select e.id into v_id from public.combat_encounters e where e.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.combat_encounters e
+         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.combat_encounters', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true);
-    end if;
-    update public.combat_encounters e
-       set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr);
+    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
   end if;
   return query
   select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
@@ -671,7 +679,7 @@ end $$;
 comment on function worker.refuse_encounter_filter(text, real, real) is
 'Refuses with 22023 what cannot be meant as a filter of encounters.';
 
-create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real) returns void
+create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real, p_may_wait boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_low real := greatest(coalesce(p_min_cr, 0.125), 0.125);
@@ -681,10 +689,10 @@ begin
   if v_low <= v_high and length(coalesce(p_location_type, '')) <= 64 then
     perform worker.want('generate_encounters', jsonb_strip_nulls(jsonb_build_object(
       'location_type', p_location_type,
-      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)));
+      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)), p_may_wait);
   end if;
 end $$;
-comment on function worker.want_encounter(text, real, real) is
+comment on function worker.want_encounter(text, real, real, boolean) is
 'Asks for encounters of just the filter that a claim found nothing for.';
 
 create or replace function public.claim_encounter_from_pool(

@@ -208,16 +208,16 @@ end $$;
 comment on function worker.store_npc(jsonb, jsonb, jsonb) is
 'Puts a checked NPC into its pool and returns its id.';
 
-create or replace function worker.pick_npc(p_wait boolean) returns uuid
+create or replace function worker.pick_npc(p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;
 begin
-  if p_wait then
+  if p_look then
     select n.id into v_id from public.npc_personalities n
      where not n.used
-     order by n.pool_key limit 1 for update;
+     order by n.pool_key limit 1;
   else
     -- From a random key upwards, else from the bottom.
     select n.id into v_id from public.npc_personalities n
@@ -232,7 +232,7 @@ begin
   return v_id;
 end $$;
 comment on function worker.pick_npc(boolean) is
-'Locks an unused NPC and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries, however many NPCs there are.';
+'Locks an unused NPC that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries, however many NPCs there are.';
 
 create or replace function public.claim_npc_from_pool(
   campaign_seed text, spawn_position jsonb, request_id text default null
@@ -242,20 +242,28 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('npc', request_id);
   v_id uuid;
+  v_held uuid;
 begin
   if $3 is not null then
     select n.id into v_id from public.npc_personalities n where n.request_id = $3;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_npc(false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.npc_personalities n
+         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_npc(true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.npc_personalities', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_npc(false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_npc(true);
-    end if;
-    update public.npc_personalities n
-       set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_npcs', '{}');
+    perform worker.want('generate_npcs', '{}', v_may_wait);
   end if;
   return query
   select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.id = v_id;

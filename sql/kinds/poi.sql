@@ -233,7 +233,7 @@ end $$;
 comment on function worker.store_poi(jsonb, jsonb, jsonb) is
 'Puts a checked point of interest into its campaign''s pool and returns its id.';
 
-create or replace function worker.pick_poi(p_campaign_seed text, p_type text, p_wait boolean) returns uuid
+create or replace function worker.pick_poi(p_campaign_seed text, p_type text, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -252,26 +252,24 @@ begin
       exit when not found;
       v_bands := v_bands || v_band;
     end loop;
-    -- From a random one on; but who waits keeps what it has waited for locked until the end of its transaction,
-    -- so all must wait in the same order, or two would wait for each other.
-    v_first := case when p_wait then 0 else floor(random() * cardinality(v_bands)) end;
+    v_first := floor(random() * cardinality(v_bands));
   end if;
   for v_step in 0 .. cardinality(v_bands) - 1 loop
     v_band := v_bands[1 + (v_first + v_step) % cardinality(v_bands)];
-    if p_wait then
+    if p_look then
       select q.id into v_id from public.campaign_pois q
        where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band
-       order by q.pool_key limit 1 for update;
+       order by q.pool_key limit 1;
     else
-      select pick.id into v_id from (
-        (select q.id from public.campaign_pois q
-          where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key >= v_key
-          order by q.pool_key limit 1 for update skip locked)
-        union all
-        (select q.id from public.campaign_pois q
-          where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key < v_key
-          order by q.pool_key limit 1 for update skip locked)) pick
-       limit 1;
+      -- From a random key upwards, else from the bottom.
+      select q.id into v_id from public.campaign_pois q
+       where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key >= v_key
+       order by q.pool_key limit 1 for update skip locked;
+      if not found then
+        select q.id into v_id from public.campaign_pois q
+         where not q.used and q.campaign_seed = p_campaign_seed and q.type = v_band and q.pool_key < v_key
+         order by q.pool_key limit 1 for update skip locked;
+      end if;
     end if;
     if v_id is not null then
       return v_id;
@@ -280,7 +278,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_poi(text, text, boolean) is
-'Locks an unused place of this campaign and type (NULL: of any) and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per type, however many places there are.';
+'Locks an unused place of this campaign and type (NULL: of any) that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per type, however many places there are.';
 
 create or replace function worker.claim_poi(p_campaign_seed text, p_poi_type text, p_spawn_position jsonb, p_request_id text)
 returns table (poi_id uuid, campaign_seed text, name text, type text, description text, encounter_chance real)
@@ -289,6 +287,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_may_wait boolean := worker.begin_claim('poi', p_request_id);
   v_id uuid;
+  v_held uuid;
 begin
   if p_campaign_seed is null or btrim(p_campaign_seed) = '' or length(p_campaign_seed) > 200 then
     perform worker.refuse('campaign_seed', p_campaign_seed, 'a text of 1 to 200 characters');
@@ -301,16 +300,23 @@ begin
   if p_request_id is not null then
     select q.id into v_id from public.campaign_pois q where q.request_id = p_request_id;
   end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
+       where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.campaign_pois', v_held);
+    end;
+  end loop;
   if v_id is null then
-    v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_poi(p_campaign_seed, p_poi_type, true);
-    end if;
-    update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
-     where q.id = v_id;
-  end if;
-  if v_id is null then
-    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)));
+    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
   end if;
   return query
   select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.id = v_id;

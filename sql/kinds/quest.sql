@@ -191,7 +191,7 @@ end $$;
 comment on function worker.store_quest(jsonb, jsonb, jsonb) is
 'Puts a checked quest into its pool and returns its id.';
 
-create or replace function worker.pick_quest(p_min_level integer, p_max_level integer, p_wait boolean) returns uuid
+create or replace function worker.pick_quest(p_min_level integer, p_max_level integer, p_look boolean) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
@@ -216,10 +216,10 @@ begin
          where not q.used and q.level_min = v_low and q.level_max > v_high
          order by q.level_max limit 1;
         exit when not found;
-        if p_wait then
+        if p_look then
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high
-           order by q.pool_key limit 1 for update;
+           order by q.pool_key limit 1;
         else
           select q.id into v_id from public.quest_templates q
            where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
@@ -239,7 +239,7 @@ begin
   return null;
 end $$;
 comment on function worker.pick_quest(integer, integer, boolean) is
-'Locks an unused quest whose levels overlap [p_min_level, p_max_level] and returns its id. p_wait: also waits for those that others have locked. Reads a few index entries per level band that exists, however many quests there are.';
+'Locks an unused quest whose levels overlap [p_min_level, p_max_level] that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked. Reads a few index entries per level band that exists, however many quests there are.';
 
 create or replace function public.claim_quest_from_pool(
   character_id uuid, min_level integer default 1, max_level integer default 10, request_id text default null
@@ -251,20 +251,28 @@ declare
   v_max integer := least(coalesce(max_level, 10), 100000);
   v_may_wait boolean := worker.begin_claim('quest', request_id);
   v_id uuid;
+  v_held uuid;
 begin
   perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
   if $4 is not null then
     select q.id into v_id from public.quest_templates q where q.request_id = $4;
   end if;
-  if v_id is null then
-    v_id := worker.pick_quest(v_min, v_max, false);
-    if v_id is null and v_may_wait then
-      v_id := worker.pick_quest(v_min, v_max, true);
-    end if;
-    update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
-  end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_quest(v_min, v_max, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item('public.quest_templates', v_held);
+    end;
+  end loop;
   if v_id is null and v_max >= 1 and v_min <= 20 then
-    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))));
+    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
   end if;
   return query
   select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.id = v_id;

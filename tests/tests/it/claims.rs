@@ -1,0 +1,10 @@
+//! Claims: random, atomic, never the same item twice, never empty-handed while a fitting item is
+//! there. What is true of one pool must be true of each; `pools` says how they differ.
+
+mod direct;
+mod filter;
+mod pools;
+mod race;
+mod request;
+mod waiting;
+mod wanted;
