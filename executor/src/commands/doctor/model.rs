@@ -1,0 +1,228 @@
+//! The model's part: is the host reached, which model is asked for, and does what it writes pass the
+//! same checks as an item of a job.
+
+use tokio::time::Instant;
+
+use super::remedy;
+use super::report::{Finding, Report};
+use crate::commands;
+use crate::commands::preview::trial::{NoItem, Trial, Written};
+use crate::door::{Door, Rejection};
+use crate::generator::{Builtin, Generator, Host, Trouble};
+use crate::settings::Options;
+
+const EXAMPLE: &str = "LOCAL_LLM_ENDPOINT=http://192.168.42.145:1234/v1";
+/// Ready without any parameter, and the most usual of all.
+const SAMPLE: &str = "quest";
+const MODELS_SHOWN: usize = 8;
+
+/// Who would write; None when nobody can.
+pub async fn check(options: &Options, report: &mut Report) -> Option<Box<dyn Generator>> {
+    const NAME: &str = "endpoint";
+    let llm = match (commands::llm(options), options.endpoint()) {
+        (Ok(Some(llm)), Ok(Some(endpoint))) => {
+            report.tell(&Finding::ok(NAME, endpoint.label()));
+            llm
+        }
+        (Err(failure), _) => {
+            report.tell(&Finding::fail(
+                NAME,
+                failure.to_string(),
+                format!("set it as in {EXAMPLE}"),
+            ));
+            return None;
+        }
+        _ => {
+            let text = "LOCAL_LLM_ENDPOINT is not set: items come from built-in word lists, no model writes";
+            report.tell(&Finding::warn(
+                NAME,
+                text,
+                format!("when there is a model server: {EXAMPLE}"),
+            ));
+            return Some(Box::new(Builtin));
+        }
+    };
+    let sent = Instant::now();
+    match llm.probe(false).await {
+        Ok(host) => {
+            report.tell(&Finding::ok("model host", answers(&host, sent)));
+            report.tell(&model(&llm.models(), options.llm_model.as_deref(), &host));
+            Some(Box::new(llm))
+        }
+        Err(trouble) => {
+            report.tell(&Finding::fail(
+                "model host",
+                trouble.reason.clone(),
+                host_remedy(&trouble),
+            ));
+            None
+        }
+    }
+}
+
+fn answers(host: &Host, sent: Instant) -> String {
+    let slots = host
+        .slots
+        .map(|slots| format!(", {slots} requests at once"))
+        .unwrap_or_default();
+    format!("answers in {} ms{slots}", sent.elapsed().as_millis())
+}
+
+fn host_remedy(trouble: &Trouble) -> &'static str {
+    let says = |part: &str| trouble.reason.contains(part);
+    if says("no connection") || says("did not send") || says("in time") {
+        "does it run, and does it listen on the network (LM Studio: Serve on Local Network; llama-server: --host \
+         0.0.0.0; Ollama: OLLAMA_HOST=0.0.0.0)? In a container, localhost is the container itself"
+    } else if says("no model loaded") {
+        "load a model there, or name one in LOCAL_LLM_MODEL"
+    } else if says("HTTP 401") || says("HTTP 403") {
+        "set LOCAL_LLM_API_KEY to the key that the server wants"
+    } else if says("HTTP 404") {
+        "LOCAL_LLM_ENDPOINT usually ends in /v1; curl that address with /models behind it"
+    } else if says("HTTP 429") || says("HTTP 503") {
+        "it is busy or loads its model: wait. Until it answers jobs are given back, and no attempt is charged"
+    } else {
+        "see what the model server itself logs"
+    }
+}
+
+fn model(listed: &[String], wanted: Option<&str>, host: &Host) -> Finding {
+    const NAME: &str = "model";
+    let used = host.model.as_deref().unwrap_or("(none)");
+    let mut list = listed
+        .iter()
+        .take(MODELS_SHOWN)
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    if listed.len() > MODELS_SHOWN {
+        list.push_str(", …");
+    }
+    match wanted {
+        Some(wanted) if listed.is_empty() => Finding::ok(NAME, format!("{wanted}; the server lists none")),
+        Some(wanted) if !listed.iter().any(|name| name == wanted) => Finding::warn(
+            NAME,
+            format!("{wanted}, which the server does not list; it has {list}"),
+            "set LOCAL_LLM_MODEL to one of these, or leave it out",
+        ),
+        _ if listed.len() > 1 => Finding::ok(NAME, format!("{used}, of {list}")),
+        _ => Finding::ok(NAME, used),
+    }
+}
+
+/// One item written and checked like one of a job; nothing is stored.
+pub async fn sample(door: &Door, generator: &dyn Generator) -> Finding {
+    let trial = Trial {
+        door,
+        generator,
+        kind: SAMPLE,
+        parameters: None,
+    };
+    judged(trial.run(|_| ()).await, generator.name())
+}
+
+fn judged(outcome: Result<Written, NoItem>, generator: &str) -> Finding {
+    const NAME: &str = "sample";
+    match outcome {
+        Ok(written) => {
+            let title = written.item["title"].as_str().unwrap_or_default();
+            let cost = if generator == "builtin" {
+                "built-in word lists".into()
+            } else {
+                written.cost()
+            };
+            let text = format!("a {SAMPLE} that passes all checks ({cost}): \"{title}\"");
+            match written.rejected.last() {
+                None => Finding::ok(NAME, text),
+                Some(last) => Finding::warn(
+                    NAME,
+                    format!(
+                        "{text}; {} before it did not: {}",
+                        written.rejected.len(),
+                        last.reason
+                    ),
+                    advice(last),
+                ),
+            }
+        }
+        Err(NoItem::Door(error)) => remedy::finding(NAME, &error, None),
+        Err(NoItem::Rejected(last)) => {
+            let text = NoItem::Rejected(last.clone()).to_string();
+            Finding::fail(NAME, text, advice(&last))
+        }
+        Err(other) => Finding::fail(NAME, other.to_string(), "see what the model server itself logs"),
+    }
+}
+
+fn advice(rejection: &Rejection) -> &'static str {
+    match rejection.class {
+        "truncated" | "empty" => {
+            "give the model a larger context in the server, switch thinking off there, or raise max_tokens: \
+             UPDATE content_pools SET max_tokens = 2000 WHERE kind = 'quest';"
+        }
+        "not_json" | "schema" => {
+            "the server seems not to obey the JSON Schema: update it, or take an instruction model (8B is enough)"
+        }
+        _ => {
+            "each rejection costs a whole answer: a better model, or another prompt in content_pools, may help"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Level;
+    use super::*;
+    use crate::generator::Draft;
+    use serde_json::json;
+
+    fn written(rejected: Vec<Rejection>) -> Written {
+        let draft = Draft {
+            seconds: 4.0,
+            completion_tokens: Some(400),
+            ..Draft::default()
+        };
+        Written {
+            item: json!({"title": "The Bell"}),
+            draft,
+            rejected,
+        }
+    }
+
+    fn rejection(class: &'static str) -> Rejection {
+        Rejection {
+            class,
+            reason: "why".into(),
+        }
+    }
+
+    #[test]
+    fn a_sample_tells_the_speed_and_what_went_wrong_before() {
+        let good = judged(Ok(written(Vec::new())), "llm");
+        assert_eq!(good.level, Level::Ok);
+        assert!(
+            good.text.contains("100 a second") && good.text.contains("The Bell"),
+            "{}",
+            good.text
+        );
+        let late = judged(Ok(written(vec![rejection("schema")])), "llm");
+        assert_eq!(late.level, Level::Warn);
+        let none = judged(Err(NoItem::Rejected(rejection("truncated"))), "llm");
+        assert_eq!(none.level, Level::Fail);
+        assert!(none.remedy.unwrap().contains("max_tokens"));
+    }
+
+    #[test]
+    fn a_model_that_is_not_listed_is_a_warning() {
+        let listed = ["a".to_owned(), "b".to_owned()];
+        let host = Host {
+            model: Some("a".into()),
+            slots: None,
+        };
+        assert_eq!(model(&listed, None, &host).text, "a, of a, b");
+        assert_eq!(model(&listed, Some("c"), &host).level, Level::Warn);
+        assert_eq!(model(&[], Some("c"), &host).level, Level::Ok);
+        let many: Vec<String> = (0..20).map(|number| format!("m{number}")).collect();
+        assert!(model(&many, None, &host).text.ends_with("m7, …"));
+    }
+}

@@ -1,0 +1,115 @@
+//! What a person can do about an error at the database's door.
+
+use super::report::Finding;
+use crate::door::DoorError;
+
+/// What failed, why, and the remedy. `role` where it is known who we are.
+pub fn finding(name: &'static str, error: &DoorError, role: Option<&str>) -> Finding {
+    Finding::fail(name, told(error), remedy(error, role))
+}
+
+/// The error without the advice that it carries for the log: that stands in the line below.
+fn told(error: &DoorError) -> String {
+    match error {
+        DoorError::Absent(why) => format!("schema worker is not in this database ({why})"),
+        DoorError::Forbidden(why) => why.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn remedy(error: &DoorError, role: Option<&str>) -> String {
+    match error {
+        DoorError::Unreachable(why) => unreachable(why).into(),
+        DoorError::LogIn(why) => log_in(why).into(),
+        DoorError::Tls(_) => "check sslmode and sslrootcert in DATABASE_URL; sslmode=require encrypts and asks for \
+                              no certificate"
+            .into(),
+        DoorError::Absent(_) => "in that database, as a superuser: CREATE EXTENSION pg_worker_ext; where no extension \
+                                 can be installed: psql -f sql/pg_worker_ext.sql. Or is it the wrong database?"
+            .into(),
+        DoorError::Forbidden(_) => grant(role),
+        DoorError::Transient(_) => "run it again".into(),
+        DoorError::Refused { sqlstate, .. } if sqlstate == "25001" => {
+            "reset default_transaction_isolation of this role or database to 'read committed'".into()
+        }
+        DoorError::Refused { .. } => "the server's log may say more".into(),
+        DoorError::Shape(_) => "update the older of the two sides: this program, or the extension".into(),
+    }
+}
+
+pub fn grant(role: Option<&str>) -> String {
+    let role = role.unwrap_or("the role in DATABASE_URL").replace('\'', "''");
+    format!("as the owner of the tables: SELECT worker.grant_executor('{role}');")
+}
+
+fn unreachable(why: &str) -> &'static str {
+    let says = |part: &str| why.contains(part);
+    if says("efused") {
+        "does the server run, and does it listen at this address and port (listen_addresses)? In a container, \
+         localhost is the container itself"
+    } else if says("lookup") || says("not known") || says("resolve") {
+        "the name of the host is not known here: is it spelt as it should be?"
+    } else if says("No such file") {
+        "there is no server behind this socket: does it run, and is DATABASE_URL right?"
+    } else if says("timed out") || says("within") || says("unreachable") {
+        "is the address right, and does no firewall stand in between?"
+    } else if says("too many") || says("remaining connection slots") {
+        "raise max_connections, or close connections that nobody uses"
+    } else {
+        "the server's log may say more"
+    }
+}
+
+fn log_in(why: &str) -> &'static str {
+    if why.contains("database") && why.contains("does not exist") {
+        "the database is named after the last / of DATABASE_URL; create it, or name the right one"
+    } else if why.contains("pg_hba.conf") {
+        "let this role in from this address, in the server's pg_hba.conf; or try sslmode=require in DATABASE_URL"
+    } else if why.contains("password missing") {
+        "the server wants a password and DATABASE_URL has none: postgres://user:password@host:5432/database"
+    } else {
+        "check user and password in DATABASE_URL; special characters are percent-encoded: p@ss is p%40ss"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(error: DoorError) -> String {
+        finding("database", &error, Some("o'er"))
+            .remedy
+            .expect("a remedy")
+    }
+
+    #[test]
+    fn each_way_to_be_unreachable_has_its_own_remedy() {
+        let of = |why: &str| of(DoorError::Unreachable(why.into()));
+        assert!(
+            of("error connecting to server: Connection refused (os error 111)").contains("listen_addresses")
+        );
+        assert!(of("failed to lookup address information: Name or service not known").contains("spelt"));
+        assert!(of("no answer within 30 s").contains("firewall"));
+        assert!(of("FATAL: sorry, too many clients already").contains("max_connections"));
+    }
+
+    #[test]
+    fn a_refused_log_in_says_which_part_of_the_url_is_wrong() {
+        let of = |why: &str| of(DoorError::LogIn(why.into()));
+        assert!(of("database \"gmae\" does not exist").contains("last /"));
+        assert!(of("password authentication failed for user \"x\"").contains("%40"));
+        assert!(of("no pg_hba.conf entry for host").contains("pg_hba.conf"));
+        assert!(of("invalid configuration: password missing").contains("has none"));
+    }
+
+    #[test]
+    fn a_missing_right_names_the_role_and_does_not_say_it_twice() {
+        let found = finding(
+            "rights",
+            &DoorError::Forbidden("permission denied".into()),
+            Some("o'er"),
+        );
+        assert_eq!(found.text, "permission denied");
+        assert!(found.remedy.unwrap().contains("grant_executor('o''er')"));
+    }
+}

@@ -1,0 +1,201 @@
+//! One item on trial: written and checked as for a job, but without one. The database is asked for
+//! what a first item would be asked for, an answer goes through the schema and the kind's rules, and
+//! one that is rejected is asked for again with the reason.
+
+use serde_json::Value;
+
+use crate::door::{Door, DoorError, Order, Rejection};
+use crate::extract;
+use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
+use crate::schema::{SchemaError, Schemas};
+
+/// As many as an item of a job gets.
+pub const TRIES: i32 = 3;
+
+pub struct Trial<'a> {
+    pub door: &'a Door,
+    pub generator: &'a dyn Generator,
+    pub kind: &'a str,
+    pub parameters: Option<&'a Value>,
+}
+
+/// An item that would be stored, what it cost, and what was rejected before it.
+#[derive(Debug)]
+pub struct Written {
+    pub item: Value,
+    pub draft: Draft,
+    pub rejected: Vec<Rejection>,
+}
+
+/// Why there is none, sorted by whose fault it is.
+#[derive(Debug, thiserror::Error)]
+pub enum NoItem {
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error("the model host cannot be used now: {0}")]
+    Host(Trouble),
+    #[error("{0}")]
+    Kind(String),
+    #[error("no answer passed in {TRIES} tries; the last one: {}", .0.reason)]
+    Rejected(Rejection),
+}
+
+impl From<SchemaError> for NoItem {
+    fn from(error: SchemaError) -> Self {
+        Self::Kind(error.to_string())
+    }
+}
+
+impl Trial<'_> {
+    /// `tell` hears how it goes, line by line.
+    pub async fn run(&self, mut tell: impl FnMut(&str)) -> Result<Written, NoItem> {
+        let (schemas, mut rejected) = (Schemas::default(), Vec::<Rejection>::new());
+        let (mut room, mut lesson) = (1, None);
+        for try_no in 0..TRIES {
+            let order = self.door.preview_item(self.kind, self.parameters, try_no).await?;
+            tell(&about(&order, try_no));
+            let ask = ask(&order, room, lesson.take());
+            let (draft, rejection) = match self.one_try(&schemas, &order, &ask).await? {
+                (draft, Ok(item)) => {
+                    return Ok(Written {
+                        item,
+                        draft,
+                        rejected,
+                    });
+                }
+                (draft, Err(rejection)) => (draft, rejection),
+            };
+            tell(&format!("       rejected: {}", rejection.reason));
+            if rejection.class == "truncated" {
+                room *= 2;
+            }
+            // Showing a model its own broken text makes it continue that; only a wrong object is shown.
+            lesson = matches!(rejection.class, "schema" | "rules")
+                .then(|| (draft.answer.content, rejection.reason.clone()));
+            rejected.push(rejection);
+        }
+        let last = rejected.pop().unwrap_or(Rejection {
+            class: "empty",
+            reason: "nothing was tried".into(),
+        });
+        Err(NoItem::Rejected(last))
+    }
+
+    async fn one_try(
+        &self,
+        schemas: &Schemas,
+        order: &Order,
+        ask: &Ask,
+    ) -> Result<(Draft, Result<Value, Rejection>), NoItem> {
+        let draft = match self.generator.write(ask).await {
+            Ok(draft) => draft,
+            Err(Miss::Host(trouble)) => return Err(NoItem::Host(trouble)),
+            Err(Miss::Job { reason, .. }) => return Err(NoItem::Kind(reason)),
+            Err(Miss::Answer(rejection)) => return Ok((Draft::default(), Err(rejection))),
+        };
+        let item = match extract::item(&draft.answer, &schemas.check_for(&order.schema)?) {
+            Ok(item) => item,
+            Err(rejection) => return Ok((draft, Err(rejection))),
+        };
+        let problem = self.door.check_item(self.kind, self.parameters, &item).await?;
+        let verdict = match problem {
+            Some(reason) => Err(Rejection {
+                class: "rules",
+                reason,
+            }),
+            None => Ok(item),
+        };
+        Ok((draft, verdict))
+    }
+}
+
+impl Written {
+    /// Seconds, and tokens where the server counts them.
+    pub fn cost(&self) -> String {
+        let seconds = self.draft.seconds;
+        let Some(tokens) = self.draft.completion_tokens else {
+            return format!("{seconds:.1} s");
+        };
+        // A stub or a cache may need next to no time: then a rate would say nothing.
+        let rate = if seconds < 0.01 {
+            String::new()
+        } else {
+            format!(" ({:.0} a second)", tokens as f64 / seconds)
+        };
+        format!("{seconds:.1} s, {tokens} tokens{rate}")
+    }
+}
+
+fn ask(order: &Order, room: u32, lesson: Option<(String, String)>) -> Ask {
+    let mut ask = Ask {
+        room,
+        ..Ask::from_order(order)
+    };
+    if let Some((answer, reason)) = lesson {
+        ask.tell(&answer, &reason);
+    }
+    ask
+}
+
+fn about(order: &Order, try_no: i32) -> String {
+    let prompt = order.prompt_version.as_deref().unwrap_or("(none)");
+    let facets = order
+        .facets
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| match value {
+            Value::String(text) => format!("{name}: {text}"),
+            other => format!("{name}: {other}"),
+        });
+    let facets: Vec<String> = facets.collect();
+    let facets = if facets.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", facets.join("; "))
+    };
+    format!("try {}: prompt version {prompt}{facets}", try_no + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn order() -> Order {
+        Order {
+            item_no: 1,
+            messages: Vec::new(),
+            schema: Value::Null,
+            sampling: Value::Null,
+            model: None,
+            seed: 1,
+            facets: Value::Null,
+            prompt_version: None,
+            grammar: Value::Null,
+            context: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_try_names_its_prompt_and_its_facets() {
+        let facets = json!({"place": "harbour", "band": [1, 3]});
+        let drawn = Order {
+            facets,
+            prompt_version: Some("1".into()),
+            ..order()
+        };
+        assert_eq!(
+            about(&drawn, 0),
+            "try 1: prompt version 1; band: [1,3]; place: harbour"
+        );
+        assert_eq!(about(&order(), 1), "try 2: prompt version (none)");
+    }
+
+    #[test]
+    fn a_lesson_is_told_with_the_answer_that_it_is_about() {
+        let ask = ask(&order(), 2, Some(("{}".into(), "no title".into())));
+        assert_eq!((ask.room, ask.messages.len()), (2, 2));
+        assert!(ask.messages[1].content.contains("no title"));
+    }
+}

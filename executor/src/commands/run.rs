@@ -1,0 +1,87 @@
+//! Works until it is stopped.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Failure, door, generator};
+use crate::engine::{Engine, Plan, Stop, Tools};
+use crate::listen::Listener;
+use crate::schema::Schemas;
+use crate::serve;
+use crate::settings::Options;
+use crate::vitals::Vitals;
+
+pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let tools = tools(options)?;
+    let listening = serve::bind(options.bind, options.port).await?;
+    let stop = stop_on_signals(options.shutdown_seconds)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        database = tools.door.pool().target().label(),
+        health = %listening.address(),
+        "starting"
+    );
+    say_who_writes(options);
+    let server = tokio::spawn(listening.answer(Arc::clone(&tools.vitals)));
+    let listener = Listener::start(tools.door.clone());
+    let plan = plan(options, false);
+    let result = Engine::new(tools, plan, Some(listener), stop).run().await;
+    server.abort();
+    result.map_err(|fatal| Failure::Other(fatal.to_string()))?;
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+pub fn tools(options: &Options) -> Result<Arc<Tools>, Failure> {
+    let generator = generator(options)?;
+    let vitals = Arc::new(Vitals::new(options.poll_interval_ms, generator.name()));
+    let patience = Duration::from_secs(u64::from(options.lease_seconds.unsigned_abs()));
+    Ok(Arc::new(Tools { door: door(options)?, generator, schemas: Schemas::default(), vitals, patience }))
+}
+
+pub fn plan(options: &Options, drain: bool) -> Plan {
+    Plan {
+        poll: options.poll_interval_ms,
+        lease_seconds: options.lease_seconds,
+        max_in_flight: options.max_in_flight,
+        drain,
+    }
+}
+
+pub fn say_who_writes(options: &Options) {
+    match options.endpoint() {
+        Ok(Some(endpoint)) => tracing::info!(
+            endpoint = endpoint.label(),
+            "a model writes. What word lists wrote before it was there can be retired, in the game's database: \
+             SELECT worker.retire_items('builtin');"
+        ),
+        _ => tracing::warn!(
+            "LOCAL_LLM_ENDPOINT is not set: items come from built-in word lists, not from a model"
+        ),
+    }
+}
+
+/// The first signal asks for an orderly end within `bound`, the second one for an end at once.
+pub fn stop_on_signals(bound: Duration) -> Result<Stop, Failure> {
+    let failed = |error| Failure::Other(format!("cannot watch for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let (tell, stop) = watch::channel(None);
+    tokio::spawn(async move {
+        let mut patience = bound;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tell.send_replace(Some(Instant::now() + patience));
+            patience = Duration::ZERO;
+        }
+    });
+    Ok(stop)
+}

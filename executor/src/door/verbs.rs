@@ -1,0 +1,221 @@
+//! The verbs. Each is one statement, typed here, so that it also works through a transaction pooler.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::pool::Durability::{Lazy, Sure};
+use super::rows::{column, still_ours};
+use super::{About, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel, Server, Stored};
+
+/// Which item of which job, and the proof that the job is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemId {
+    pub job_id: Uuid,
+    pub token: Uuid,
+    pub item_no: i32,
+}
+
+/// What this program itself found wrong with an answer, before the database saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    pub class: &'static str,
+    pub reason: String,
+}
+
+impl Door {
+    pub async fn contract_version(&self) -> Result<i32, DoorError> {
+        column(&self.one("select worker.contract_version() as version", &[]).await?, "version")
+    }
+
+    pub async fn about(&self) -> Result<About, DoorError> {
+        let about: Value = column(&self.one("select worker.about() as about", &[]).await?, "about")?;
+        serde_json::from_value(about).map_err(|error| DoorError::Shape(format!("worker.about(): {error}")))
+    }
+
+    /// Whom this connection has reached, whatever is installed there.
+    pub async fn server(&self) -> Result<Server, DoorError> {
+        let sql = "select current_user::text as role, current_setting('server_version') as version, \
+                   current_setting('transaction_read_only')::boolean as read_only, clock_timestamp() as now";
+        Server::from_row(&self.one(sql, &[]).await?)
+    }
+
+    /// The functions of the executor's door that this role may not call.
+    pub async fn missing_rights(&self) -> Result<Vec<String>, DoorError> {
+        let sql = "select p.oid::regprocedure::text as name from pg_catalog.pg_proc p \
+                   join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+                   where n.nspname = 'worker' and p.prosecdef and p.prorettype <> 'trigger'::regtype \
+                   and not has_function_privilege(p.oid, 'execute') order by 1";
+        let rows = self.pool.rows(Sure, sql, &[]).await?;
+        rows.iter().map(|row| column(row, "name")).collect()
+    }
+
+    pub async fn report_executor(&self, executor: Uuid, info: &Value) -> Result<(), DoorError> {
+        let parameters: [Parameter<'_>; 2] = [(&executor, Type::UUID), (info, Type::JSONB)];
+        self.pool.rows(Lazy, "select worker.report_executor($1, $2)", &parameters).await.map(drop)
+    }
+
+    pub async fn unregister_executor(&self, executor: Uuid) -> Result<(), DoorError> {
+        let parameters: [Parameter<'_>; 1] = [(&executor, Type::UUID)];
+        self.pool.rows(Sure, "select worker.unregister_executor($1)", &parameters).await.map(drop)
+    }
+
+    /// Takes up to `limit` due jobs, none less urgent than `least_priority`.
+    pub async fn lease_jobs(
+        &self,
+        executor: Uuid,
+        limit: i32,
+        seconds: i32,
+        least_priority: i32,
+    ) -> Result<Vec<Lease>, DoorError> {
+        let parameters: [Parameter<'_>; 4] = [
+            (&executor, Type::UUID),
+            (&limit, Type::INT4),
+            (&seconds, Type::INT4),
+            (&least_priority, Type::INT4),
+        ];
+        let rows = self.pool.rows(Lazy, "select * from worker.lease_jobs($1, $2, $3, $4)", &parameters).await?;
+        rows.iter().map(Lease::from_row).collect()
+    }
+
+    /// Renews the leases; answers which of the jobs are gone, and why.
+    pub async fn heartbeat(&self, jobs: &[(Uuid, Uuid)], seconds: i32) -> Result<Vec<(Uuid, Gone)>, DoorError> {
+        let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = jobs.iter().copied().unzip();
+        let parameters: [Parameter<'_>; 3] =
+            [(&ids, Type::UUID_ARRAY), (&tokens, Type::UUID_ARRAY), (&seconds, Type::INT4)];
+        let rows = self.pool.rows(Lazy, "select * from worker.heartbeat($1, $2, $3)", &parameters).await?;
+        let mut lost = Vec::new();
+        for row in &rows {
+            if let Some(gone) = still_ours(&column::<String>(row, "outcome")?)? {
+                lost.push((column(row, "job_id")?, gone));
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The next item of a job, or (`item_no` given) another try at one.
+    pub async fn next_item(
+        &self,
+        lease: &Lease,
+        in_flight: &[i32],
+        try_no: i32,
+        item_no: Option<i32>,
+    ) -> Result<Next, DoorError> {
+        let parameters: [Parameter<'_>; 5] = [
+            (&lease.job_id, Type::UUID),
+            (&lease.token, Type::UUID),
+            (&in_flight, Type::INT4_ARRAY),
+            (&try_no, Type::INT4),
+            (&item_no, Type::INT4),
+        ];
+        Next::from_row(&self.one("select * from worker.next_item($1, $2, $3, $4, $5)", &parameters).await?)
+    }
+
+    pub async fn store_item(&self, id: ItemId, item: &Value, provenance: &Value) -> Result<Stored, DoorError> {
+        let parameters: [Parameter<'_>; 5] = [
+            (&id.job_id, Type::UUID),
+            (&id.token, Type::UUID),
+            (&id.item_no, Type::INT4),
+            (item, Type::JSONB),
+            (provenance, Type::JSONB),
+        ];
+        Stored::from_row(&self.one("select * from worker.store_item($1, $2, $3, $4, $5)", &parameters).await?)
+    }
+
+    /// Counts a rejection; answers whether the job is gone meanwhile.
+    pub async fn reject_item(
+        &self,
+        id: ItemId,
+        rejection: &Rejection,
+        provenance: &Value,
+    ) -> Result<Option<Gone>, DoorError> {
+        let parameters: [Parameter<'_>; 6] = [
+            (&id.job_id, Type::UUID),
+            (&id.token, Type::UUID),
+            (&id.item_no, Type::INT4),
+            (&rejection.class, Type::TEXT),
+            (&rejection.reason, Type::TEXT),
+            (provenance, Type::JSONB),
+        ];
+        let sql = "select worker.reject_item($1, $2, $3, $4, $5, $6) as outcome";
+        still_ours(&column::<String>(&self.one(sql, &parameters).await?, "outcome")?)
+    }
+
+    pub async fn complete_job(&self, lease: &Lease) -> Result<Ended, DoorError> {
+        let parameters: [Parameter<'_>; 2] = [(&lease.job_id, Type::UUID), (&lease.token, Type::UUID)];
+        Ended::from_row(&self.one("select * from worker.complete_job($1, $2)", &parameters).await?)
+    }
+
+    pub async fn fail_job(&self, lease: &Lease, reason: &str, permanent: bool) -> Result<Ended, DoorError> {
+        let parameters: [Parameter<'_>; 4] = [
+            (&lease.job_id, Type::UUID),
+            (&lease.token, Type::UUID),
+            (&reason, Type::TEXT),
+            (&permanent, Type::BOOL),
+        ];
+        Ended::from_row(&self.one("select * from worker.fail_job($1, $2, $3, $4)", &parameters).await?)
+    }
+
+    pub async fn release_job(&self, lease: &Lease, delay: i32, reason: &str) -> Result<Ended, DoorError> {
+        let parameters: [Parameter<'_>; 4] = [
+            (&lease.job_id, Type::UUID),
+            (&lease.token, Type::UUID),
+            (&delay, Type::INT4),
+            (&reason, Type::TEXT),
+        ];
+        Ended::from_row(&self.one("select * from worker.release_job($1, $2, $3, $4)", &parameters).await?)
+    }
+
+    /// One round of maintenance, for databases without a background worker.
+    pub async fn tick(&self) -> Result<(), DoorError> {
+        self.one("select worker.tick()", &[]).await.map(drop)
+    }
+
+    /// Time until the next known thing is due. Counted by the database: the clocks may differ.
+    pub async fn next_due(&self) -> Result<Option<Duration>, DoorError> {
+        let sql = "select extract(epoch from worker.next_due() - clock_timestamp())::float8 as seconds";
+        let seconds: Option<f64> = column(&self.one(sql, &[]).await?, "seconds")?;
+        Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
+    }
+
+    pub async fn preview_item(&self, kind: &str, parameters: Option<&Value>, try_no: i32) -> Result<Order, DoorError> {
+        let given: [Parameter<'_>; 3] = [(&kind, Type::TEXT), (&parameters, Type::JSONB), (&try_no, Type::INT4)];
+        Order::from_row(&self.one("select * from worker.preview_item($1, $2, $3)", &given).await?, 1)
+    }
+
+    /// The kind's own rules: None when the item is good, else what is wrong with it.
+    pub async fn check_item(
+        &self,
+        kind: &str,
+        parameters: Option<&Value>,
+        item: &Value,
+    ) -> Result<Option<String>, DoorError> {
+        let given: [Parameter<'_>; 3] =
+            [(&kind, Type::TEXT), (&parameters, Type::JSONB), (item, Type::JSONB)];
+        column(&self.one("select worker.check_item($1, $2, $3) as problem", &given).await?, "problem")
+    }
+
+    pub async fn pool_status(&self) -> Result<Vec<PoolLevel>, DoorError> {
+        let rows = self.pool.rows(Sure, "select * from worker.pool_status()", &[]).await?;
+        rows.iter().map(PoolLevel::from_row).collect()
+    }
+
+    pub async fn queue_status(&self) -> Result<Vec<QueueLevel>, DoorError> {
+        let rows = self.pool.rows(Sure, "select * from worker.queue_status()", &[]).await?;
+        rows.iter().map(QueueLevel::from_row).collect()
+    }
+
+    /// Sends a notification that a listening connection should hear.
+    pub async fn notify_echo(&self, payload: &str) -> Result<(), DoorError> {
+        let parameters: [Parameter<'_>; 1] = [(&payload, Type::TEXT)];
+        self.pool.rows(Sure, "select pg_notify('worker_jobs', $1)", &parameters).await.map(drop)
+    }
+
+    async fn one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, DoorError> {
+        let mut rows = self.pool.rows(Sure, sql, parameters).await?;
+        rows.pop().ok_or_else(|| DoorError::Shape(format!("no row from: {sql}")))
+    }
+}

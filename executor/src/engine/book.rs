@@ -1,0 +1,313 @@
+//! The leased jobs and what is due next. Pure bookkeeping: it decides which job gets a free slot,
+//! and knows nothing of databases or models.
+//!
+//! Slots are one budget for all jobs and are given item by item, to the most urgent job that still
+//! has an item to write: by priority, then by age. So an urgent job starts after one item's time.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::numbers::Numbers;
+use crate::door::Lease;
+
+/// The least urgent priority there is.
+const LEAST: i32 = 10;
+/// How often the database may say that a finished job is not complete, before that is a failure.
+const INCOMPLETE_AT_MOST: u32 = 3;
+
+/// How a job of ours ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Close {
+    Complete,
+    Fail { reason: String, permanent: bool },
+    /// Given back uncharged, to be due again after some seconds.
+    Release { reason: String, delay: i32 },
+}
+
+/// A job that is ours.
+#[derive(Debug)]
+pub struct Held {
+    pub lease: Arc<Lease>,
+    pub numbers: Arc<Numbers>,
+    pub stored: i32,
+    /// Slots that work on it.
+    pub running: usize,
+    /// Answers rejected since an item was stored.
+    pub rejected: i32,
+    /// The database says that nothing is left to begin; true until one of the running ends.
+    pub exhausted: bool,
+    /// How it is to end when nothing works on it any more; until then nothing is begun.
+    pub fate: Option<Close>,
+    /// Its end is being reported.
+    closing: bool,
+    incomplete: u32,
+    age: u64,
+}
+
+impl Held {
+    /// Items that nobody has begun yet.
+    pub fn unbegun(&self) -> usize {
+        if self.closing || self.exhausted || self.fate.is_some() {
+            return 0;
+        }
+        let left = usize::try_from(self.lease.asked.saturating_sub(self.stored)).unwrap_or(0);
+        left.saturating_sub(self.running)
+    }
+
+    pub fn is_waiting(&self) -> bool {
+        self.running == 0 && self.unbegun() > 0
+    }
+
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// The end was refused: items are missing. Worth another look, but not for ever.
+    pub fn reopen(&mut self, reason: String) {
+        self.closing = false;
+        self.exhausted = false;
+        self.incomplete += 1;
+        if self.incomplete >= INCOMPLETE_AT_MOST {
+            self.fate = Some(Close::Fail { reason, permanent: false });
+        }
+    }
+
+    /// What to report, once nothing works on it any more.
+    fn close(&self) -> Option<Close> {
+        if self.closing || self.running > 0 {
+            return None;
+        }
+        if self.stored >= self.lease.asked && self.incomplete < INCOMPLETE_AT_MOST {
+            return Some(Close::Complete);
+        }
+        self.fate.clone().or_else(|| self.exhausted.then_some(Close::Complete))
+    }
+
+    fn rank(&self) -> (i32, u64) {
+        (self.lease.priority, self.age)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Book {
+    jobs: Vec<Held>,
+    ages: u64,
+}
+
+impl Book {
+    pub fn add(&mut self, lease: Lease) {
+        self.ages += 1;
+        let stored = lease.stored;
+        self.jobs.push(Held {
+            lease: Arc::new(lease),
+            numbers: Arc::default(),
+            stored,
+            running: 0,
+            rejected: 0,
+            exhausted: false,
+            fate: None,
+            closing: false,
+            incomplete: 0,
+            age: self.ages,
+        });
+    }
+
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    pub fn get_mut(&mut self, job: Uuid) -> Option<&mut Held> {
+        self.jobs.iter_mut().find(|held| held.lease.job_id == job)
+    }
+
+    pub fn remove(&mut self, job: Uuid) -> Option<Held> {
+        let at = self.jobs.iter().position(|held| held.lease.job_id == job)?;
+        Some(self.jobs.remove(at))
+    }
+
+    /// The job that gets the next free slot; it is counted as begun.
+    pub fn begin_item(&mut self) -> Option<&mut Held> {
+        let next = self.jobs.iter_mut().filter(|held| held.unbegun() > 0).min_by_key(|held| held.rank())?;
+        next.running += 1;
+        Some(next)
+    }
+
+    pub fn unbegun(&self) -> usize {
+        self.jobs.iter().map(Held::unbegun).sum()
+    }
+
+    /// How many jobs to lease, and the least urgent priority that is of use.
+    ///
+    /// Idle slots take whatever is due. One job may wait for the slots that get free within an
+    /// item's time. Beyond that only what is more urgent than all that waits here: everything else
+    /// is left to other executors.
+    pub fn room(&self, idle: usize, budget: usize) -> Option<(usize, i32)> {
+        let unbegun = self.unbegun();
+        if idle > unbegun {
+            return Some((idle - unbegun, LEAST));
+        }
+        let waiting = self.jobs.iter().filter(|held| held.is_waiting());
+        let most_urgent = waiting.map(|held| held.lease.priority).min();
+        match most_urgent {
+            None if unbegun < budget => Some((1, LEAST)),
+            None => self.jobs.iter().map(|held| held.lease.priority).max().map(|least| (1, least - 1)),
+            Some(priority) => Some((1, priority - 1)),
+        }
+        .filter(|(_, least)| *least >= 1)
+    }
+
+    /// Jobs on which nothing works any more and how they end; each is given once.
+    pub fn ripe(&mut self) -> Vec<(Arc<Lease>, Close)> {
+        let ends = self.jobs.iter_mut().filter_map(|held| {
+            let close = held.close()?;
+            held.closing = true;
+            Some((Arc::clone(&held.lease), close))
+        });
+        ends.collect()
+    }
+
+    /// All that is not stored yet is to end in this way.
+    pub fn doom(&mut self, close: &Close) {
+        for held in self.jobs.iter_mut().filter(|held| held.fate.is_none()) {
+            held.fate = Some(close.clone());
+        }
+    }
+
+    /// Job and token of every lease.
+    pub fn tokens(&self) -> Vec<(Uuid, Uuid)> {
+        self.jobs.iter().map(|held| (held.lease.job_id, held.lease.token)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(priority: i32, asked: i32) -> Lease {
+        Lease {
+            job_id: Uuid::new_v4(),
+            token: Uuid::new_v4(),
+            job_type: "any".into(),
+            priority,
+            asked,
+            stored: 0,
+            attempt: 1,
+            max_attempts: 3,
+        }
+    }
+
+    fn add(book: &mut Book, priority: i32, asked: i32) -> Uuid {
+        let lease = lease(priority, asked);
+        let id = lease.job_id;
+        book.add(lease);
+        id
+    }
+
+    fn next(book: &mut Book) -> Option<Uuid> {
+        book.begin_item().map(|held| held.lease.job_id)
+    }
+
+    #[test]
+    fn an_urgent_job_that_comes_later_gets_the_next_slot() {
+        let mut book = Book::default();
+        let long = add(&mut book, 5, 200);
+        assert_eq!(next(&mut book), Some(long));
+        let urgent = add(&mut book, 1, 1);
+        assert_eq!(next(&mut book), Some(urgent));
+        assert_eq!(next(&mut book), Some(long), "the urgent job has only one item");
+    }
+
+    #[test]
+    fn among_equals_the_oldest_is_first_and_slots_go_on_to_the_next_job() {
+        let mut book = Book::default();
+        let (first, second) = (add(&mut book, 5, 2), add(&mut book, 5, 2));
+        let given: Vec<_> = std::iter::from_fn(|| next(&mut book)).collect();
+        assert_eq!(given, [first, first, second, second]);
+        assert_eq!(book.unbegun(), 0);
+    }
+
+    #[test]
+    fn stored_items_are_not_begun_again() {
+        let mut book = Book::default();
+        let mut half_done = lease(5, 3);
+        half_done.stored = 2;
+        let id = half_done.job_id;
+        book.add(half_done);
+        assert_eq!(next(&mut book), Some(id));
+        assert_eq!(next(&mut book), None);
+    }
+
+    #[test]
+    fn doomed_closing_and_exhausted_jobs_get_no_slot() {
+        let mut book = Book::default();
+        let (closing, exhausted, doomed) = (add(&mut book, 1, 5), add(&mut book, 1, 5), add(&mut book, 1, 5));
+        book.get_mut(closing).unwrap().closing = true;
+        book.get_mut(exhausted).unwrap().exhausted = true;
+        book.get_mut(doomed).unwrap().fate = Some(Close::Release { reason: "no model".into(), delay: 1 });
+        assert_eq!(next(&mut book), None);
+    }
+
+    #[test]
+    fn a_job_ends_once_and_only_when_nothing_works_on_it() {
+        let mut book = Book::default();
+        let id = add(&mut book, 5, 2);
+        next(&mut book);
+        let release = Close::Release { reason: "no model".into(), delay: 1 };
+        book.doom(&release);
+        assert_eq!(book.ripe(), []);
+        book.get_mut(id).unwrap().running = 0;
+        let ends: Vec<_> = book.ripe().into_iter().map(|(_, close)| close).collect();
+        assert_eq!(ends, [release]);
+        assert_eq!(book.ripe(), []);
+    }
+
+    #[test]
+    fn what_is_all_stored_is_completed_whatever_was_in_store_for_it() {
+        let mut book = Book::default();
+        let id = add(&mut book, 5, 2);
+        book.doom(&Close::Fail { reason: "no luck".into(), permanent: false });
+        book.get_mut(id).unwrap().stored = 2;
+        assert_eq!(book.ripe()[0].1, Close::Complete);
+    }
+
+    #[test]
+    fn a_job_that_is_never_complete_fails_in_the_end() {
+        let mut book = Book::default();
+        let id = add(&mut book, 5, 1);
+        for _ in 0..INCOMPLETE_AT_MOST {
+            let held = book.get_mut(id).unwrap();
+            held.exhausted = true;
+            assert_eq!(book.ripe()[0].1, Close::Complete);
+            book.get_mut(id).unwrap().reopen("0 of 1 items are stored".into());
+        }
+        assert!(matches!(book.ripe()[0].1, Close::Fail { .. }));
+    }
+
+    #[test]
+    fn idle_slots_take_anything_and_a_full_book_only_what_is_more_urgent() {
+        let mut book = Book::default();
+        assert_eq!(book.room(4, 4), Some((4, 10)));
+        add(&mut book, 5, 200);
+        let _ = std::array::from_fn::<_, 4, _>(|_| next(&mut book));
+        assert_eq!(book.room(0, 4), Some((1, 4)), "196 items are left: only what is more urgent");
+        add(&mut book, 3, 1);
+        assert_eq!(book.room(0, 4), Some((1, 2)), "what waits already is as urgent as 3");
+        add(&mut book, 1, 1);
+        assert_eq!(book.room(0, 4), None);
+    }
+
+    #[test]
+    fn one_job_is_fetched_before_the_slots_are_idle() {
+        let mut book = Book::default();
+        add(&mut book, 5, 4);
+        let _ = std::array::from_fn::<_, 4, _>(|_| next(&mut book));
+        assert_eq!(book.room(0, 4), Some((1, 10)));
+        add(&mut book, 5, 1);
+        assert_eq!(book.room(0, 4), Some((1, 4)));
+    }
+}

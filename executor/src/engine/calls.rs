@@ -1,0 +1,183 @@
+//! What the engine asks of the database and of the model host, each in a task of its own, and what
+//! comes back.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::task::JoinError;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::book::Close;
+use super::patience::patiently;
+use super::queue::Room;
+use super::{Engine, Fatal, Tools};
+use crate::door::{About, CONTRACT_VERSION, DoorError, Ended, Gone, Lease};
+use crate::generator::{Host, Trouble};
+
+pub enum Event {
+    Looked { room: Option<Room>, result: Result<Looked, LookError> },
+    Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
+    Closed { job: Uuid, close: Close, result: Result<Ended, DoorError> },
+    Probed(Result<Host, Trouble>),
+}
+
+/// One look at the queue.
+pub struct Look {
+    pub executor: Uuid,
+    pub lease_seconds: i32,
+    pub info: Value,
+    /// Ask what is installed there, too.
+    pub inspect: bool,
+    pub tick: bool,
+    pub lease: Option<Room>,
+}
+
+#[derive(Default)]
+pub struct Looked {
+    pub leases: Vec<Lease>,
+    pub about: Option<About>,
+    /// When the next tick is due; asked only by who ticks.
+    pub next_due: Option<std::time::Duration>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    #[error(transparent)]
+    Door(#[from] DoorError),
+    #[error("{0}")]
+    NotReady(String),
+    #[error("{0}")]
+    Misfit(String),
+}
+
+impl Look {
+    pub async fn take(self, tools: Arc<Tools>) -> Event {
+        Event::Looked { room: self.lease, result: self.steps(&tools).await }
+    }
+
+    async fn steps(&self, tools: &Tools) -> Result<Looked, LookError> {
+        let door = &tools.door;
+        let mut looked = Looked::default();
+        if self.inspect {
+            fits(door.contract_version().await?)?;
+            let about = door.about().await?;
+            if let Some(problem) = &about.ready_problem {
+                return Err(LookError::NotReady(problem.clone()));
+            }
+            looked.about = Some(about);
+        }
+        if self.tick {
+            door.tick().await?;
+        }
+        let report = door.report_executor(self.executor, &self.info);
+        let lease = async {
+            match self.lease {
+                Some((most, least)) => {
+                    let most = i32::try_from(most).unwrap_or(i32::MAX);
+                    door.lease_jobs(self.executor, most, self.lease_seconds, least).await
+                }
+                None => Ok(Vec::new()),
+            }
+        };
+        let (reported, leases) = tokio::join!(report, lease);
+        // What is leased is ours, whatever became of the report.
+        looked.leases = leases?;
+        if looked.leases.is_empty() {
+            reported?;
+        }
+        if self.tick {
+            looked.next_due = door.next_due().await.unwrap_or(None);
+        }
+        Ok(looked)
+    }
+}
+
+fn fits(contract: i32) -> Result<(), LookError> {
+    if contract == CONTRACT_VERSION {
+        return Ok(());
+    }
+    let advice = if contract > CONTRACT_VERSION { "update this executor" } else { "update the extension in the database" };
+    Err(LookError::Misfit(format!(
+        "the database speaks version {contract} of the executor's contract, this executor version {CONTRACT_VERSION}: {advice}"
+    )))
+}
+
+impl Engine {
+    pub(super) fn beat(&mut self, now: Instant) {
+        if self.beating || self.book.is_empty() || now < self.next_beat {
+            return;
+        }
+        self.beating = true;
+        self.next_beat = now + self.tools.patience / 3;
+        let (tools, jobs, executor) = (Arc::clone(&self.tools), self.book.tokens(), self.id);
+        let (seconds, info) = (self.plan.lease_seconds, self.info());
+        self.calls.spawn(async move {
+            let beat = tools.door.heartbeat(&jobs, seconds).await;
+            // Only for people to see: a report that fails is no failed beat.
+            let _ = tools.door.report_executor(executor, &info).await;
+            Event::Beaten(beat)
+        });
+    }
+
+    pub(super) fn probe(&mut self, now: Instant) {
+        if self.stop.borrow().is_some() || self.breaker.due().is_none_or(|due| now < due) {
+            return;
+        }
+        let (tools, text) = (Arc::clone(&self.tools), self.breaker.probe());
+        self.calls.spawn(async move { Event::Probed(tools.generator.probe(text).await) });
+    }
+
+    pub(super) fn report_ends(&mut self) {
+        for (lease, close) in self.book.ripe() {
+            let tools = Arc::clone(&self.tools);
+            self.calls.spawn(async move {
+                let (door, lease) = (&tools.door, &*lease);
+                let result = patiently(tools.patience, || async {
+                    match &close {
+                        Close::Complete => door.complete_job(lease).await,
+                        Close::Fail { reason, permanent } => door.fail_job(lease, reason, *permanent).await,
+                        Close::Release { reason, delay } => door.release_job(lease, *delay, reason).await,
+                    }
+                });
+                let result = result.await;
+                Event::Closed { job: lease.job_id, close, result }
+            });
+        }
+    }
+
+    /// What the database is told about us.
+    pub(super) fn info(&self) -> Value {
+        let facts = self.tools.vitals.facts();
+        json!({
+            "host": host_name(),
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "generator": self.tools.generator.name(),
+            "model": facts.model,
+            "state": facts.state,
+            "reason": facts.reason.map(|reason| reason.chars().take(1000).collect::<String>()),
+            "jobs": facts.jobs,
+            "in_flight": facts.in_flight,
+            "budget": facts.budget,
+            "listening": facts.listening,
+        })
+    }
+
+    pub(super) fn called_back(&mut self, event: Result<Event, JoinError>) -> Result<(), Fatal> {
+        match event {
+            Ok(Event::Looked { room, result }) => return self.looked(room, result),
+            Ok(Event::Beaten(beat)) => self.beaten(beat),
+            Ok(Event::Closed { job, close, result }) => self.closed(job, &close, result),
+            Ok(Event::Probed(answer)) => self.probed(answer),
+            // A bug of ours. Whatever was asked is unknown now, so everything begins anew.
+            Err(error) => return Err(Fatal::Stranded(format!("internal error, please report it: {error}"))),
+        }
+        Ok(())
+    }
+}
+
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    kernel.map(|name| name.trim().to_owned()).unwrap_or_else(|_| "unknown".into())
+}

@@ -1,0 +1,252 @@
+//! What follows from what has ended: a look, a beat, an item, the report of a job's end, a probe.
+
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::attempt::{ItemEnd, TRIES};
+use super::book::Close;
+use super::calls::{LookError, Looked};
+use super::queue::Room;
+use super::{Engine, Fatal, USUAL_BUDGET};
+use crate::door::{DoorError, Ended, Gone};
+use crate::generator::{Host, Trouble};
+use crate::listen::{Ear, Listener};
+
+/// Rejected answers in a row, over all items of a job, after which the attempt has failed.
+const REJECTED_AT_MOST: i32 = 3 * TRIES;
+/// Failed looks in a row after which `once` gives up.
+const DRAIN_FAILURES: u32 = 4;
+/// Where we tick ourselves: however much is due, not more often than this.
+const MIN_TICK: Duration = Duration::from_millis(200);
+
+impl Engine {
+    pub(super) fn looked(&mut self, room: Option<Room>, result: Result<Looked, LookError>) -> Result<(), Fatal> {
+        let now = Instant::now();
+        let looked = match result {
+            Ok(looked) => looked,
+            Err(LookError::Misfit(reason)) => return Err(Fatal::Misfit(reason)),
+            Err(error) => return self.look_failed(now, &error),
+        };
+        if let Some(about) = looked.about {
+            self.queue.ticking = !about.background_worker;
+        }
+        self.tools.vitals.looked(None);
+        let poll = looked.next_due.map_or(self.poll(), |due| due.clamp(MIN_TICK, self.poll()));
+        let missing: Vec<i32> = looked.leases.iter().map(|lease| lease.asked - lease.stored).collect();
+        self.queue.looked(now, poll, room, &missing);
+        if self.book.is_empty() {
+            self.next_beat = now + self.tools.patience / 3;
+        }
+        for lease in looked.leases {
+            let (job, attempt) = (lease.job_id, lease.attempt);
+            tracing::info!(%job, kind = lease.job_type, priority = lease.priority, asked = lease.asked, stored = lease.stored, attempt, "leased");
+            self.book.add(lease);
+        }
+        Ok(())
+    }
+
+    fn look_failed(&mut self, now: Instant, error: &LookError) -> Result<(), Fatal> {
+        self.queue.look_failed(now);
+        self.database_trouble(&error.to_string());
+        let hopeless = match error {
+            LookError::Door(error) => !error.is_temporary(),
+            LookError::NotReady(_) | LookError::Misfit(_) => true,
+        };
+        if self.plan.drain && (hopeless || self.queue.failures() >= DRAIN_FAILURES) {
+            return Err(Fatal::Stranded(error.to_string()));
+        }
+        Ok(())
+    }
+
+    /// The same trouble is told once, not at every try.
+    fn database_trouble(&self, error: &str) {
+        let known = self.tools.vitals.facts().last_error;
+        if known.as_deref() != Some(error) {
+            tracing::error!("{error}");
+        }
+        self.tools.vitals.looked(Some(error.to_owned()));
+    }
+
+    pub(super) fn beaten(&mut self, beat: Result<Vec<(Uuid, Gone)>, DoorError>) {
+        self.beating = false;
+        match beat {
+            Ok(gone) => {
+                self.tools.vitals.contact();
+                for (job, why) in gone {
+                    // The report of its end is under way and knows better.
+                    if self.book.get_mut(job).is_some_and(|held| !held.is_closing()) {
+                        self.lose(job, &why);
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a heartbeat failed");
+                self.queue.failed(Instant::now());
+            }
+        }
+    }
+
+    /// The job is not ours any more: whatever is being made for it is of no use.
+    fn lose(&mut self, job: Uuid, why: &Gone) {
+        if self.book.remove(job).is_none() {
+            return;
+        }
+        for (_, handle) in self.working.values().filter(|(of, _)| *of == job) {
+            handle.abort();
+        }
+        match why {
+            Gone::Cancelled => tracing::info!(%job, "cancelled"),
+            Gone::LeaseLost => tracing::warn!(%job, "the lease was lost; another executor may have it"),
+            Gone::Failed(reason) => tracing::warn!(%job, reason, "failed"),
+        }
+        self.tools.vitals.count(|counters| match why {
+            Gone::Failed(_) => counters.jobs_failed += 1,
+            Gone::Cancelled | Gone::LeaseLost => counters.jobs_lost += 1,
+        });
+    }
+
+    pub(super) fn item_ended(&mut self, end: Result<(Id, ItemEnd), JoinError>) {
+        let (id, end) = match end {
+            Ok((id, end)) => (id, end),
+            Err(error) if error.is_panic() => {
+                let reason = "internal error of the executor, please report it".to_owned();
+                (error.id(), ItemEnd::Job { reason, permanent: false })
+            }
+            // Aborted by us.
+            Err(error) => (error.id(), ItemEnd::Nothing),
+        };
+        let Some((job, _)) = self.working.remove(&id) else { return };
+        if let Some(held) = self.book.get_mut(job) {
+            held.running -= 1;
+            held.exhausted = false;
+        }
+        self.draw_conclusions(job, end);
+    }
+
+    fn draw_conclusions(&mut self, job: Uuid, end: ItemEnd) {
+        match end {
+            ItemEnd::Gone(why) => return self.lose(job, &why),
+            ItemEnd::Host(trouble) => return self.host_failed(trouble),
+            ItemEnd::Database(error) => {
+                self.queue.failed(Instant::now());
+                return self.database_trouble(&error.to_string());
+            }
+            ItemEnd::Stored { .. } => self.breaker.wrote(),
+            ItemEnd::Nothing | ItemEnd::GaveUp { .. } | ItemEnd::Job { .. } => {}
+        }
+        let Some(held) = self.book.get_mut(job) else { return };
+        match end {
+            ItemEnd::Stored { stored } => (held.stored, held.rejected) = (held.stored.max(stored), 0),
+            ItemEnd::Nothing => held.exhausted = true,
+            ItemEnd::GaveUp { reason } => {
+                held.rejected += TRIES;
+                if held.rejected >= REJECTED_AT_MOST {
+                    let reason = format!("{} answers in a row were rejected, the last one because: {reason}", held.rejected);
+                    held.fate.get_or_insert(Close::Fail { reason, permanent: false });
+                }
+            }
+            ItemEnd::Job { reason, permanent } => {
+                held.fate.get_or_insert(Close::Fail { reason, permanent });
+            }
+            ItemEnd::Gone(_) | ItemEnd::Host(_) | ItemEnd::Database(_) => {}
+        }
+    }
+
+    fn host_failed(&mut self, trouble: Trouble) {
+        let now = Instant::now();
+        let reason = trouble.reason.clone();
+        if let Some(pause) = self.breaker.trip(now, trouble) {
+            tracing::warn!(seconds = pause.as_secs_f64(), "{reason}; no jobs are leased until it answers");
+        }
+        let pause = self.breaker.due().map_or(1.0, |due| (due - now).as_secs_f64().ceil());
+        self.book.doom(&Close::Release { reason, delay: pause as i32 });
+    }
+
+    pub(super) fn probed(&mut self, answer: Result<Host, Trouble>) {
+        match answer {
+            Ok(host) => {
+                if self.tools.vitals.facts().model != host.model {
+                    tracing::info!(model = host.model, slots = host.slots, "the model host answers");
+                } else if self.breaker.trouble().is_some() {
+                    tracing::info!("the model host answers again");
+                }
+                self.budget = self.plan.max_in_flight.or(host.slots).unwrap_or(USUAL_BUDGET);
+                self.tools.vitals.update(|facts| facts.model = host.model);
+                self.breaker.close();
+            }
+            Err(trouble) => {
+                let known = self.breaker.trouble().map(|known| known.reason.clone());
+                if known.as_ref() != Some(&trouble.reason) {
+                    tracing::warn!("{trouble}; no jobs are leased until it answers");
+                }
+                self.breaker.trip(Instant::now(), trouble);
+            }
+        }
+    }
+
+    pub(super) fn closed(&mut self, job: Uuid, close: &Close, result: Result<Ended, DoorError>) {
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                // Its lease runs out, and whoever takes it goes on from what is stored.
+                tracing::error!(%job, %error, "the job's end could not be reported");
+                self.queue.failed(Instant::now());
+                return drop(self.book.remove(job));
+            }
+        };
+        match outcome {
+            Ended::Incomplete(reason) => {
+                if let Some(held) = self.book.get_mut(job) {
+                    held.reopen(reason);
+                }
+                return;
+            }
+            Ended::Gone(Gone::Failed(_)) | Ended::Done | Ended::RetryLater(_) => self.count_end(job, close),
+            Ended::Gone(why) => return self.lose(job, &why),
+        }
+        self.book.remove(job);
+    }
+
+    fn count_end(&self, job: Uuid, close: &Close) {
+        self.tools.vitals.count(|counters| match close {
+            Close::Complete => counters.jobs_completed += 1,
+            Close::Fail { .. } => counters.jobs_failed += 1,
+            Close::Release { .. } => counters.jobs_released += 1,
+        });
+        match close {
+            Close::Complete => tracing::info!(%job, "completed"),
+            Close::Fail { reason, .. } => tracing::warn!(%job, reason, "this attempt failed"),
+            Close::Release { reason, .. } => tracing::info!(%job, reason, "given back"),
+        }
+    }
+
+    /// Shows in the vitals how things stand.
+    pub(super) fn show(&self) {
+        let vitals = &self.tools.vitals;
+        vitals.turned();
+        let trouble = self.breaker.trouble().map(ToString::to_string);
+        let builtin = vitals.generator() == "builtin";
+        vitals.update(|facts| {
+            facts.reason = if self.queue.is_reachable() { trouble } else { facts.last_error.clone() };
+            facts.state = match () {
+                () if self.stop.borrow().is_some() => "stopping",
+                () if !self.queue.is_reachable() || facts.reason.is_some() => "paused",
+                () if !self.book.is_empty() => "working",
+                () => "idle",
+            };
+            facts.llm = match self.breaker.is_closed() {
+                _ if builtin => "none",
+                true => "up",
+                false => "down",
+            };
+            facts.breaker = self.breaker.state();
+            facts.jobs = self.book.len();
+            facts.in_flight = self.working.len();
+            facts.budget = self.budget;
+            facts.listening = self.listener.as_ref().map(Listener::ear) == Some(Ear::Hears);
+        });
+    }
+}

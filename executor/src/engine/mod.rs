@@ -1,0 +1,231 @@
+//! Works off the queue. One task owns the book of leased jobs and decides; everything that waits
+//! (a look at the queue, a beat, an item, the report of an end, a probe) is a task of its own and
+//! comes back as an event. So a slow model or a silent database never stops the heartbeats.
+//!
+//! `queue` says when to look, `book` which job gets a free slot, `attempt` makes one item, `ends`
+//! draws the conclusions.
+
+mod attempt;
+mod book;
+mod calls;
+mod ends;
+mod numbers;
+mod patience;
+mod queue;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+
+use self::attempt::{Attempt, ItemEnd};
+use self::book::{Book, Close};
+use self::calls::{Event, Look};
+use self::queue::Queue;
+use crate::breaker::Breaker;
+use crate::door::Door;
+use crate::generator::Generator;
+use crate::listen::{Ear, Listener};
+use crate::schema::Schemas;
+use crate::vitals::Vitals;
+
+/// Items written at once where neither a setting nor the model server says how many.
+const USUAL_BUDGET: usize = 4;
+/// The loop turns at least this often, so that a stuck one can be told from an idle one.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+/// After the last item: for telling the database how its jobs ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What the work is done with.
+pub struct Tools {
+    pub door: Door,
+    pub generator: Arc<dyn Generator>,
+    pub schemas: Schemas,
+    pub vitals: Arc<Vitals>,
+    /// How long a database that is away is waited for before written work is given up.
+    pub patience: Duration,
+}
+
+/// How the work is done.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub poll: Duration,
+    pub lease_seconds: i32,
+    pub max_in_flight: Option<usize>,
+    /// End when nothing is due any more.
+    pub drain: bool,
+}
+
+/// Until when items may still be finished; None while nobody asked to stop.
+pub type Stop = watch::Receiver<Option<Instant>>;
+
+/// Why there is no point in going on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    #[error("{0}")]
+    Misfit(String),
+    /// Only when draining: somebody waits for the end.
+    #[error("{0}")]
+    Stranded(String),
+}
+
+pub struct Engine {
+    id: Uuid,
+    tools: Arc<Tools>,
+    plan: Plan,
+    listener: Option<Listener>,
+    stop: Stop,
+    book: Book,
+    queue: Queue,
+    breaker: Breaker,
+    budget: usize,
+    items: JoinSet<ItemEnd>,
+    /// The job that each of the `items` belongs to.
+    working: HashMap<Id, (Uuid, AbortHandle)>,
+    calls: JoinSet<Event>,
+    beating: bool,
+    next_beat: Instant,
+}
+
+impl Engine {
+    pub fn new(tools: Arc<Tools>, plan: Plan, listener: Option<Listener>, stop: Stop) -> Self {
+        let (id, now) = (Uuid::new_v4(), Instant::now());
+        Self {
+            id,
+            tools,
+            plan,
+            listener,
+            stop,
+            book: Book::default(),
+            queue: Queue::new(now),
+            breaker: Breaker::unproven(now, id.as_u64_pair().0),
+            budget: plan.max_in_flight.unwrap_or(USUAL_BUDGET),
+            items: JoinSet::new(),
+            working: HashMap::new(),
+            calls: JoinSet::new(),
+            beating: false,
+            next_beat: now,
+        }
+    }
+
+    pub async fn run(mut self) -> Result<(), Fatal> {
+        let result = self.turn().await;
+        self.items.abort_all();
+        self.tools.vitals.update(|facts| facts.state = "stopping");
+        let farewell = self.tools.door.unregister_executor(self.id);
+        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+        result
+    }
+
+    async fn turn(&mut self) -> Result<(), Fatal> {
+        loop {
+            self.proceed(Instant::now());
+            self.show();
+            if self.is_over(Instant::now())? {
+                return Ok(());
+            }
+            let wake = self.next_wake(Instant::now());
+            tokio::select! {
+                () = hear(self.listener.as_ref()) => self.queue.heard(),
+                Some(end) = self.items.join_next_with_id() => self.item_ended(end),
+                Some(event) = self.calls.join_next() => self.called_back(event)?,
+                Ok(()) = self.stop.changed() => tracing::info!("stopping: no new items are begun"),
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Starts whatever can be started now.
+    fn proceed(&mut self, now: Instant) {
+        if let Some(deadline) = *self.stop.borrow() {
+            self.book.doom(&Close::Release { reason: "the executor was stopped".into(), delay: 0 });
+            if now >= deadline {
+                self.items.abort_all();
+            }
+        }
+        self.begin_items();
+        self.report_ends();
+        self.beat(now);
+        self.probe(now);
+        self.look(now);
+    }
+
+    fn may_begin(&self) -> bool {
+        self.breaker.is_closed() && self.queue.is_reachable() && self.stop.borrow().is_none()
+    }
+
+    fn begin_items(&mut self) {
+        while self.may_begin()
+            && self.working.len() < self.budget
+            && let Some(held) = self.book.begin_item()
+        {
+            let attempt = Attempt {
+                tools: Arc::clone(&self.tools),
+                lease: Arc::clone(&held.lease),
+                numbers: Arc::clone(&held.numbers),
+                first_try: held.rejected,
+            };
+            let job = held.lease.job_id;
+            let handle = self.items.spawn(attempt.run());
+            self.working.insert(handle.id(), (job, handle));
+        }
+    }
+
+    fn look(&mut self, now: Instant) {
+        let idle = self.budget.saturating_sub(self.working.len());
+        let room = if self.may_begin() { self.book.room(idle, self.budget) } else { None };
+        if let Some(lease) = self.queue.begin_look(now, room) {
+            let look = Look {
+                executor: self.id,
+                lease_seconds: self.plan.lease_seconds,
+                info: self.info(),
+                inspect: lease.is_none() || self.queue.is_due(now),
+                tick: self.queue.ticking || self.plan.drain,
+                lease,
+            };
+            self.calls.spawn(look.take(Arc::clone(&self.tools)));
+        }
+    }
+
+    fn next_wake(&self, now: Instant) -> Instant {
+        let deadline = self.stop.borrow().map(|deadline| if now < deadline { deadline } else { deadline + LAST_WORDS });
+        let beat = (!self.book.is_empty() && !self.beating).then_some(self.next_beat);
+        let times = [self.queue.next_look(), beat, self.breaker.due(), deadline];
+        times.into_iter().flatten().min().map_or(now + LONGEST_SLEEP, |next| next.min(now + LONGEST_SLEEP))
+    }
+
+    /// True when there is nothing left to do here.
+    fn is_over(&self, now: Instant) -> Result<bool, Fatal> {
+        let at_rest = self.book.is_empty() && self.working.is_empty();
+        if let Some(deadline) = *self.stop.borrow() {
+            return Ok(at_rest && self.calls.is_empty() || now >= deadline + LAST_WORDS);
+        }
+        if !self.plan.drain || !at_rest {
+            return Ok(false);
+        }
+        if let Some(trouble) = self.breaker.trouble() {
+            return Err(Fatal::Stranded(trouble.to_string()));
+        }
+        Ok(self.queue.is_empty() && self.calls.is_empty())
+    }
+
+    /// How long until the next look when nobody calls.
+    fn poll(&self) -> Duration {
+        const DEAF_POLL: Duration = Duration::from_secs(5);
+        match self.listener.as_ref().map(Listener::ear) {
+            Some(Ear::Hears) => self.plan.poll,
+            _ => self.plan.poll.min(DEAF_POLL),
+        }
+    }
+}
+
+async fn hear(listener: Option<&Listener>) {
+    match listener {
+        Some(listener) => listener.heard().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,156 @@
+//! Hears the database's NOTIFY, on a connection of its own, and proves that it does.
+//!
+//! Through a transaction pooler LISTEN is answered well and nothing ever arrives. So after each
+//! LISTEN a notification is sent from another connection; only when it arrives is the ear trusted.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::{AsyncMessage, Client};
+use uuid::Uuid;
+
+use crate::door::{Door, DoorError};
+
+/// What a payload begins with that tests the channel and calls nobody to work.
+const ECHO: &str = "echo ";
+const ECHO_BOUND: Duration = Duration::from_secs(5);
+/// A deaf connection may have been made through a pooler that is gone by then.
+const DEAF_PAUSE: Duration = Duration::from_secs(300);
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// How the ear is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ear {
+    Connecting,
+    Hears,
+    /// LISTEN was accepted and the proof did not arrive.
+    Deaf,
+}
+
+/// Listens in the background until it is dropped.
+pub struct Listener {
+    heard: Arc<Notify>,
+    ear: watch::Receiver<Ear>,
+    task: JoinHandle<()>,
+}
+
+impl Listener {
+    pub fn start(door: Door) -> Self {
+        let heard = Arc::new(Notify::new());
+        let (tell, ear) = watch::channel(Ear::Connecting);
+        let task = tokio::spawn(listen_for_ever(door, Arc::clone(&heard), tell));
+        Self { heard, ear, task }
+    }
+
+    /// Something arrived since the last call, or the connection was made anew and something may
+    /// have been missed.
+    pub async fn heard(&self) {
+        self.heard.notified().await;
+    }
+
+    pub fn ear(&self) -> Ear {
+        self.ear.borrow().clone()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn listen_for_ever(door: Door, heard: Arc<Notify>, tell: watch::Sender<Ear>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listen(&door, &heard, &tell).await {
+            Ok(()) => pause = FIRST_PAUSE,
+            Err(error) => tracing::debug!(%error, "cannot listen"),
+        }
+        let deaf = *tell.borrow() == Ear::Deaf;
+        if !deaf {
+            tell.send_replace(Ear::Connecting);
+        }
+        sleep(if deaf { DEAF_PAUSE } else { pause }).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Until the connection ends, or turns out to be deaf.
+async fn listen(door: &Door, heard: &Notify, tell: &watch::Sender<Ear>) -> Result<(), DoorError> {
+    let mut ears = Ears::open(door).await?;
+    if ears.prove(door, heard).await?.is_none() {
+        tell.send_replace(Ear::Deaf);
+        return Ok(());
+    }
+    tell.send_replace(Ear::Hears);
+    heard.notify_one();
+    while let Some(payload) = ears.next().await {
+        if !payload.starts_with(ECHO) {
+            heard.notify_one();
+        }
+    }
+    Ok(())
+}
+
+/// How long a notification takes to arrive; None when it does not.
+pub async fn echo(door: &Door) -> Result<Option<Duration>, DoorError> {
+    Ears::open(door).await?.prove(door, &Notify::new()).await
+}
+
+struct Ears {
+    /// Its connection lives as long as it does.
+    _client: Client,
+    payloads: mpsc::UnboundedReceiver<String>,
+}
+
+impl Ears {
+    async fn open(door: &Door) -> Result<Self, DoorError> {
+        let pool = door.pool();
+        let opened = timeout(pool.bound(), Self::connect(door)).await;
+        opened.map_err(|_| DoorError::Unreachable(format!("no connection within {} s", pool.bound().as_secs_f64())))?
+    }
+
+    async fn connect(door: &Door) -> Result<Self, DoorError> {
+        let pool = door.pool();
+        let connected = pool.target().config.connect(pool.tls()).await;
+        let (client, mut connection) = connected.map_err(|error| DoorError::from_driver(&error))?;
+        let (hand_on, payloads) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
+                if let AsyncMessage::Notification(notification) = message
+                    && hand_on.send(notification.payload().to_owned()).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        client.batch_execute("listen worker_jobs").await.map_err(|error| DoorError::from_driver(&error))?;
+        Ok(Self { _client: client, payloads })
+    }
+
+    /// None when the connection has ended.
+    async fn next(&mut self) -> Option<String> {
+        self.payloads.recv().await
+    }
+
+    async fn prove(&mut self, door: &Door, heard: &Notify) -> Result<Option<Duration>, DoorError> {
+        let wanted = format!("{ECHO}{}", Uuid::new_v4());
+        let sent = Instant::now();
+        door.notify_echo(&wanted).await?;
+        let arrival = async {
+            while let Some(payload) = self.next().await {
+                if payload == wanted {
+                    return Some(sent.elapsed());
+                }
+                heard.notify_one();
+            }
+            None
+        };
+        Ok(timeout(ECHO_BOUND, arrival).await.unwrap_or(None))
+    }
+}

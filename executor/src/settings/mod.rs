@@ -1,0 +1,22 @@
+//! The settings, checked. A command takes from [`Options`] what it needs, so that `healthcheck`
+//! runs without a database and `preview` without a port.
+
+pub mod database;
+mod dsn;
+pub mod endpoint;
+pub mod options;
+pub mod parse;
+pub mod unknown;
+
+pub use database::Target;
+pub use endpoint::Endpoint;
+pub use options::{LogFormat, Options};
+
+/// One setting that is missing or wrong: which, what was given, what is allowed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{field}: {given}. Allowed is {allowed}.")]
+pub struct SettingsError {
+    pub field: &'static str,
+    pub given: String,
+    pub allowed: String,
+}
