@@ -31,7 +31,9 @@ end $$;
 comment on function worker.require_ready() is
 'Raises 55000 where code and tables are of different versions or owners.';
 
-create or replace function worker.lease_jobs(p_executor uuid, p_limit integer default 1, p_lease_seconds integer default 30)
+create or replace function worker.lease_jobs(
+  p_executor uuid, p_limit integer default 1, p_lease_seconds integer default 30, p_least_priority integer default 10
+)
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -48,10 +50,13 @@ begin
   if p_limit is null or p_limit not between 1 and 1000 then
     perform worker.refuse('p_limit', p_limit::text, 'an integer from 1 to 1000');
   end if;
+  if p_least_priority is null or p_least_priority not between 1 and 10 then
+    perform worker.refuse('p_least_priority', p_least_priority::text, 'an integer from 1 to 10');
+  end if;
   return query
   with due as (
     select pick.id
-      from generate_series(1, 10) as level(priority)
+      from generate_series(1, p_least_priority) as level(priority)
      cross join lateral (
        select j.id from public.worker_jobs j
         where j.status = 'pending' and j.job_type <> 'check_all_pools'
@@ -71,8 +76,8 @@ begin
     from leased l left join worker.kinds k on k.job_type = l.job_type
    order by l.priority, l.run_at, l.id;
 end $$;
-comment on function worker.lease_jobs(uuid, integer, integer) is
-'Takes up to p_limit due jobs, the most urgent first, for p_lease_seconds (5 to 3600). Each comes with a lease token, to be named in every later call about the job. Renew with worker.heartbeat about every third of the lease. An attempt is charged here and given back by worker.release_job.';
+comment on function worker.lease_jobs(uuid, integer, integer, integer) is
+'Takes up to p_limit due jobs, the most urgent first, for p_lease_seconds (5 to 3600). p_least_priority: none less urgent than this (an executor with its hands full asks only for what is more urgent). Each comes with a lease token, to be named in every later call about the job. Renew with worker.heartbeat about every third of the lease. An attempt is charged here and given back by worker.release_job.';
 
 create or replace function worker.check_lease_seconds(p_lease_seconds integer) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
