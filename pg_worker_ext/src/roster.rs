@@ -168,12 +168,14 @@ impl Entry {
             }
         }
         let Some(slot) = slot else { return };
-        if slot.stage() == Stage::Absent {
-            if slot.take(slots::ASKED) == 0 {
-                slot.free();
-            } else {
+        // Also where the slot was given back meanwhile and taken anew by whoever asks. After a failure asking
+        // does not help.
+        if self.failures.closed_until(now).is_none() {
+            if slot.take(slots::ASKED) != 0 {
                 self.try_after = now;
                 self.absent_wait = ABSENT_WAIT;
+            } else if slot.stage() == Stage::Absent {
+                slot.free();
             }
         }
         self.held_until = slot.held_for().map_or(now, |wait| now + wait);
