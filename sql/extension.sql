@@ -179,7 +179,8 @@ begin
     stored integer not null default 0,
     progress jsonb not null default '{}'
   -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
-  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+  -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
+  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
   -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
   create index worker_jobs_pending on public.worker_jobs (priority, run_at, id)
     where status = 'pending' and job_type <> 'check_all_pools';
@@ -295,6 +296,13 @@ begin
     add column if not exists pool_key double precision not null default random(),
     add column if not exists request_id text,
     add column if not exists provenance jsonb', v_table);
+  -- A claim leaves a dead entry in the index of the unused items, and whoever finds nothing walks over all of them.
+  -- So vacuum comes after a number of claims, not after a share of the table, and cleans the index also where they
+  -- lie on few pages. What the owner has set stays.
+  if (select reloptions from pg_class where oid = v_table) is null then
+    execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                                        vacuum_index_cleanup = on)', v_table);
+  end if;
   execute format('create unique index if not exists %I on %s (request_id) where request_id is not null',
                  v_name || '_request', v_table);
   execute format('comment on column %s.used is %L', v_table, 'true once claimed; a claim never hands an item out twice.');
@@ -1261,12 +1269,20 @@ comment on function worker.count_available(text, text, text, bigint) is
 'Unused items of a pool, counted up to p_limit (NULL: all).';
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
+  -- Two statements, so that a campaign's jobs are found without reading those of the others.
+  if p_scope = '' then
+    return (select coalesce(sum(t.missing), 0)
+              from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
+                     where j.job_type = p_job_type and j.status in ('pending', 'running')
+                     limit p_limit) t);
+  end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
-                     and (p_scope = '' or j.parameters ->> 'campaign_seed' = p_scope)
+                     and j.parameters ->> 'campaign_seed' = p_scope
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is
@@ -1553,25 +1569,41 @@ end $$;
 comment on function worker.tick() is
 'One round of maintenance: rescue, refill, prune, in one transaction. The background worker does it by itself; without it call this every minute (pg_cron), or let an executor do it.';
 
-create or replace function worker.next_due() returns timestamptz
+create or replace function worker.next_due(p_announced timestamptz default null) returns timestamptz
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_announced timestamptz := coalesce(p_announced, clock_timestamp());
 begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
     (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
-    -- jobs that are due are the executors' business; the first that is not due yet, by one probe per priority
+    -- jobs that were announced as due are the executors' business; the first of the others, by one probe per priority
     (select min(pick.run_at)
        from generate_series(1, 10) as level(priority)
       cross join lateral (
         select j.run_at from public.worker_jobs j
          where j.status = 'pending' and j.job_type <> 'check_all_pools'
-           and j.priority = level.priority and j.run_at > now()
+           and j.priority = level.priority and j.run_at > v_announced
          order by j.run_at limit 1) pick),
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
-comment on function worker.next_due() is
-'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come.';
+comment on function worker.next_due(timestamptz) is
+'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+
+create or replace function worker.jobs_wait() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from generate_series(1, 10) as level(priority)
+     cross join lateral (
+       select from public.worker_jobs j
+        where j.status = 'pending' and j.job_type <> 'check_all_pools'
+          and j.priority = level.priority and j.run_at <= clock_timestamp()
+        order by j.run_at limit 1) pick);
+end $$;
+comment on function worker.jobs_wait() is
+'Whether a job is due that nobody has leased yet.';
 
 create or replace function worker.ready() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -25,13 +25,17 @@ const PRUNE: Step = ("pruning jobs", "select worker.prune_jobs()");
 /// A step that did so much may not be through.
 const MANY: i32 = 100;
 
-/// The reason for which the data side cannot be worked on (NULL: it can), and the seconds until
-/// the next thing is due (NULL: nothing is known).
+/// The reason for which the data side cannot be worked on (NULL: it can), the seconds until the next
+/// thing is due (NULL: nothing is known), and whether jobs wait for an executor. $1 is when the last
+/// notification was sent: a job that became due since then is due to be announced.
 const LOOK: &str = "select look.problem, case when look.problem is null then \
-        pg_catalog.date_part('epoch', worker.next_due()) \
-        - pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) end \
+        pg_catalog.date_part('epoch', worker.next_due(pg_catalog.to_timestamp($1))) \
+        - pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) end, \
+        look.problem is null and worker.jobs_wait() \
     from (select worker.ready() as problem offset 0) as look";
-const NOTIFY: &str = "select pg_catalog.pg_notify('worker_jobs', '')";
+/// Gives the time before which everything that is due was announced with it.
+const NOTIFY: &str = "select pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) \
+    from (select pg_catalog.pg_notify('worker_jobs', '') offset 0) as sent";
 
 /// The server starts the background worker of a database here; the argument is the database's oid.
 #[pg_guard]
@@ -81,6 +85,8 @@ struct Worker {
     /// What was logged last about why nothing can be done.
     problem: Option<String>,
     greeted: bool,
+    /// When the last notification was sent, by the database's clock.
+    announced: Option<f64>,
 }
 
 /// Whether the worker goes on.
@@ -102,6 +108,7 @@ impl Worker {
             prune: Backoff::default(),
             problem: None,
             greeted: false,
+            announced: None,
         }
     }
 
@@ -152,23 +159,32 @@ impl Worker {
     /// One NOTIFY for everything that was enqueued since the last one.
     fn notify(&mut self) {
         process::show_busy("notifying executors");
-        let sent = owner::run(|| Spi::connect(|spi| spi.select(NOTIFY, None, &[]).map(|_| ())));
+        let sent = owner::run(|| Spi::connect(|spi| spi.select(NOTIFY, Some(1), &[])?.first().get_one::<f64>()));
         self.schedule.notified(Instant::now());
-        if let Err(trouble) = sent {
-            self.schedule.wish_notify();
-            self.look_failed(&trouble);
+        match sent {
+            Ok(Found::Done(at)) => self.announced = at,
+            Ok(Found::NoExtension | Found::NoTables) => {}
+            Err(trouble) => {
+                self.schedule.wish_notify();
+                self.look_failed(&trouble);
+            }
         }
     }
 
     /// Looks whether the data side is ready and when the next thing is due. Writes nothing.
     fn look(&mut self) -> Next {
         process::show_busy("looking at the queue");
+        let announced = [self.announced.into()];
         let seen = owner::run(|| {
-            Spi::connect(|spi| spi.select(LOOK, Some(1), &[])?.first().get_two::<String, f64>())
+            Spi::connect(|spi| {
+                spi.select(LOOK, Some(1), &announced)?
+                    .first()
+                    .get_three::<String, f64, bool>()
+            })
         });
-        let (problem, due_in) = match seen {
+        let (problem, due_in, jobs_wait) = match seen {
             Ok(Found::NoExtension) => return Next::Go(Stage::Absent),
-            Ok(Found::NoTables) => (Some("its tables are not there".to_owned()), None),
+            Ok(Found::NoTables) => (Some("its tables are not there".to_owned()), None, None),
             Ok(Found::Done(seen)) => seen,
             Err(trouble) => {
                 self.look_failed(&trouble);
@@ -179,7 +195,12 @@ impl Worker {
         self.greet();
         let now = Instant::now();
         match problem {
-            None => self.schedule.looked(now, due_in, settings::tick_interval()),
+            None => {
+                self.schedule.looked(now, due_in, settings::tick_interval());
+                if jobs_wait == Some(true) {
+                    self.schedule.jobs_wait(now);
+                }
+            }
             Some(_) => self.schedule.looked_in_vain(now, settings::tick_interval()),
         }
         self.tell(problem);

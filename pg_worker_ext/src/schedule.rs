@@ -14,6 +14,9 @@ const LOOK_GAP: Duration = Duration::from_millis(250);
 const REFILL_GAP: Duration = Duration::from_secs(1);
 /// While the data side is not ready it is looked at this often.
 const NOT_READY_GAP: Duration = Duration::from_secs(5);
+/// While jobs wait for an executor the queue is looked at this often: nobody tells when one is leased,
+/// and from then on the end of its lease has to be watched.
+const WAITING_GAP: Duration = Duration::from_secs(5);
 /// All of the maintenance is done this often, whether anything asks for it or not.
 const FULL_ROUND: Duration = Duration::from_secs(600);
 const PRUNE_GAP: Duration = FULL_ROUND;
@@ -113,6 +116,11 @@ impl Schedule {
         if self.due.is_none_or(|due| due > now) {
             self.repeat.succeeded();
         }
+    }
+
+    /// Jobs are due that nobody has leased yet.
+    pub fn jobs_wait(&mut self, now: Instant) {
+        self.look_latest = self.look_latest.min(now + WAITING_GAP);
     }
 
     /// The queue was looked at: it is not ready to be worked on, for a reason that was logged.

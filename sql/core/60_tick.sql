@@ -64,25 +64,41 @@ end $$;
 comment on function worker.tick() is
 'One round of maintenance: rescue, refill, prune, in one transaction. The background worker does it by itself; without it call this every minute (pg_cron), or let an executor do it.';
 
-create or replace function worker.next_due() returns timestamptz
+create or replace function worker.next_due(p_announced timestamptz default null) returns timestamptz
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_announced timestamptz := coalesce(p_announced, clock_timestamp());
 begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
     (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
-    -- jobs that are due are the executors' business; the first that is not due yet, by one probe per priority
+    -- jobs that were announced as due are the executors' business; the first of the others, by one probe per priority
     (select min(pick.run_at)
        from generate_series(1, 10) as level(priority)
       cross join lateral (
         select j.run_at from public.worker_jobs j
          where j.status = 'pending' and j.job_type <> 'check_all_pools'
-           and j.priority = level.priority and j.run_at > now()
+           and j.priority = level.priority and j.run_at > v_announced
          order by j.run_at limit 1) pick),
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
-comment on function worker.next_due() is
-'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come.';
+comment on function worker.next_due(timestamptz) is
+'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+
+create or replace function worker.jobs_wait() returns boolean
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return exists (
+    select from generate_series(1, 10) as level(priority)
+     cross join lateral (
+       select from public.worker_jobs j
+        where j.status = 'pending' and j.job_type <> 'check_all_pools'
+          and j.priority = level.priority and j.run_at <= clock_timestamp()
+        order by j.run_at limit 1) pick);
+end $$;
+comment on function worker.jobs_wait() is
+'Whether a job is due that nobody has leased yet.';
 
 create or replace function worker.ready() returns text
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

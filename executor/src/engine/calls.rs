@@ -70,6 +70,10 @@ impl Look {
         if self.tick {
             door.tick().await?;
         }
+        // Before leasing: what becomes due from here on is either leased or known to come.
+        if self.tick {
+            looked.next_due = door.next_due().await?;
+        }
         let report = door.report_executor(self.executor, &self.info);
         let lease = async {
             match self.lease {
@@ -85,9 +89,6 @@ impl Look {
         looked.leases = leases?;
         if looked.leases.is_empty() {
             reported?;
-        }
-        if self.tick {
-            looked.next_due = door.next_due().await.unwrap_or(None);
         }
         Ok(looked)
     }

@@ -160,6 +160,7 @@ impl Engine {
         let reason = trouble.reason.clone();
         if let Some(pause) = self.breaker.trip(now, trouble) {
             tracing::warn!(seconds = pause.as_secs_f64(), "{reason}; no jobs are leased until it answers");
+            self.queue.hurry(now);
         }
         let pause = self.breaker.due().map_or(1.0, |due| (due - now).as_secs_f64().ceil());
         self.book.doom(&Close::Release { reason, delay: pause as i32 });
@@ -176,13 +177,16 @@ impl Engine {
                 self.budget = self.plan.max_in_flight.or(host.slots).unwrap_or(USUAL_BUDGET);
                 self.tools.vitals.update(|facts| facts.model = host.model);
                 self.breaker.close();
+                self.queue.hurry(Instant::now());
             }
             Err(trouble) => {
                 let known = self.breaker.trouble().map(|known| known.reason.clone());
+                let now = Instant::now();
                 if known.as_ref() != Some(&trouble.reason) {
                     tracing::warn!("{trouble}; no jobs are leased until it answers");
+                    self.queue.hurry(now);
                 }
-                self.breaker.trip(Instant::now(), trouble);
+                self.breaker.trip(now, trouble);
             }
         }
     }

@@ -58,6 +58,13 @@ impl Queue {
         self.empty_to = 0;
     }
 
+    /// The next look is due now: there is something to tell.
+    pub fn hurry(&mut self, now: Instant) {
+        if self.is_reachable() {
+            self.next = self.next.min(now);
+        }
+    }
+
     /// Begins a look if there is a reason for one: what to lease with it, if anything.
     #[allow(clippy::option_option, reason = "a look without a lease is a look too")]
     pub fn begin_look(&mut self, now: Instant, room: Option<Room>) -> Option<Option<Room>> {

@@ -1,0 +1,120 @@
+//! A model host that is down, busy or loading: nobody's job is charged for it.
+
+use super::{at_rest, wait_completed, wait_stored, wait_until_idle, woken};
+use crate::steps::{enqueue_quests, of_job};
+use pg_worker_tests::wait::wait_for;
+use pg_worker_tests::{BOUND, Reply, StubLlm};
+use serde_json::Value;
+use std::time::Duration;
+
+#[test]
+fn a_host_that_goes_down_pauses_the_executor_and_work_resumes_by_itself() {
+    let (database, mut model) = (at_rest(), StubLlm::start());
+    model.answers(|_| Reply::Slow(Duration::from_millis(10)));
+    let mut session = database.session();
+    let executor = woken(&database)
+        .model(&model)
+        .env("WORKER_MAX_IN_FLIGHT", "1")
+        .start();
+    wait_until_idle(&executor);
+    let job = enqueue_quests(&mut session, 8);
+    wait_stored(&mut session, job, 2);
+    model.close();
+    let health: Value = wait_for("the breaker is open", BOUND, || {
+        let answer = executor.health();
+        let health: Value = answer.json();
+        (health["breaker"] == "open" && health["jobs"] == 0).then(|| {
+            assert_eq!(answer.status, 200, "a model that is off is no reason to restart");
+            health
+        })
+    });
+    assert_eq!(
+        (&health["llm"], &health["state"]),
+        (&"down".into(), &"paused".into())
+    );
+    session.wait_until_true(
+        "select state = 'paused' and reason like '%no connection to%' from worker_executors",
+        BOUND,
+    );
+    let job_now = of_job(
+        &mut session,
+        job,
+        "concat_ws(' ', status, attempts, error_message)",
+    )
+    .expect("a text");
+    assert!(job_now.starts_with("pending 0 no connection to"), "{job_now}");
+    model.reopen();
+    wait_completed(&mut session, job);
+    assert_eq!(of_job(&mut session, job, "attempts").as_deref(), Some("1"));
+    assert_eq!(session.count("quest_templates"), 8);
+}
+
+#[test]
+fn busy_and_loading_hosts_charge_no_attempt() {
+    for refusal in [
+        Reply::too_many(Some("1")),
+        Reply::too_many(None),
+        Reply::loading(),
+    ] {
+        let (database, model) = (at_rest(), StubLlm::start());
+        let mut session = database.session();
+        let executor = woken(&database).model(&model).start();
+        wait_until_idle(&executor);
+        model.script([refusal]);
+        let job = enqueue_quests(&mut session, 3);
+        wait_completed(&mut session, job);
+        let released = "concat_ws(' ', attempts, stored, result -> 'rejected')";
+        assert_eq!(of_job(&mut session, job, released).as_deref(), Some("1 3 {}"));
+        executor.wait_for_log("no jobs are leased until it answers");
+    }
+}
+
+#[test]
+fn answers_that_are_no_items_are_asked_for_again_and_counted() {
+    let (database, model) = (at_rest(), StubLlm::start());
+    let mut session = database.session();
+    let executor = woken(&database)
+        .model(&model)
+        .env("WORKER_MAX_IN_FLIGHT", "1")
+        .start();
+    wait_until_idle(&executor);
+    model.script([
+        Reply::Json(serde_json::json!({"title": "Only a title"})),
+        Reply::Text("I would rather not.".into()),
+        Reply::Length,
+    ]);
+    let job = enqueue_quests(&mut session, 2);
+    wait_completed(&mut session, job);
+    let rejected = of_job(&mut session, job, "result -> 'rejected'").expect("an account");
+    let rejected: Value = serde_json::from_str(&rejected).expect("JSON");
+    assert_eq!(
+        rejected,
+        serde_json::json!({"not_json": 1, "truncated": 1, "schema": 1})
+    );
+    let told = model.chats().iter().any(|chat| {
+        chat.body["messages"]
+            .to_string()
+            .contains("This was rejected because")
+    });
+    assert!(told, "the model is told what was wrong");
+}
+
+#[test]
+fn a_model_that_never_writes_an_item_fails_the_job_with_the_reason() {
+    let (database, model) = (at_rest(), StubLlm::start());
+    let mut session = database.session();
+    session.run("alter table worker_jobs alter max_attempts set default 1");
+    let executor = woken(&database).model(&model).start();
+    wait_until_idle(&executor);
+    model.answers(|_| Reply::Text("I would rather not.".into()));
+    let job = enqueue_quests(&mut session, 2);
+    session.wait_until_true(
+        &format!("select status = 'failed' from worker_jobs where id = '{job}'"),
+        BOUND,
+    );
+    let reason = of_job(&mut session, job, "error_message").expect("a reason");
+    assert!(
+        reason.contains("no JSON object in the answer") && reason.contains("I would rather not"),
+        "{reason}"
+    );
+}
