@@ -74,7 +74,8 @@ begin
     stored integer not null default 0,
     progress jsonb not null default '{}'
   -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
-  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500);
+  -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
+  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
   -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
   create index worker_jobs_pending on public.worker_jobs (priority, run_at, id)
     where status = 'pending' and job_type <> 'check_all_pools';
@@ -190,6 +191,13 @@ begin
     add column if not exists pool_key double precision not null default random(),
     add column if not exists request_id text,
     add column if not exists provenance jsonb', v_table);
+  -- A claim leaves a dead entry in the index of the unused items, and whoever finds nothing walks over all of them.
+  -- So vacuum comes after a number of claims, not after a share of the table, and cleans the index also where they
+  -- lie on few pages. What the owner has set stays.
+  if (select reloptions from pg_class where oid = v_table) is null then
+    execute format('alter table %s set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+                                        vacuum_index_cleanup = on)', v_table);
+  end if;
   execute format('create unique index if not exists %I on %s (request_id) where request_id is not null',
                  v_name || '_request', v_table);
   execute format('comment on column %s.used is %L', v_table, 'true once claimed; a claim never hands an item out twice.');

@@ -21,12 +21,20 @@ comment on function worker.count_available(text, text, text, bigint) is
 'Unused items of a pool, counted up to p_limit (NULL: all).';
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+-- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 begin
+  -- Two statements, so that a campaign's jobs are found without reading those of the others.
+  if p_scope = '' then
+    return (select coalesce(sum(t.missing), 0)
+              from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
+                     where j.job_type = p_job_type and j.status in ('pending', 'running')
+                     limit p_limit) t);
+  end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
-                     and (p_scope = '' or j.parameters ->> 'campaign_seed' = p_scope)
+                     and j.parameters ->> 'campaign_seed' = p_scope
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is

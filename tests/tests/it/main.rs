@@ -5,6 +5,7 @@ mod guide;
 mod harness;
 mod install;
 mod jobs;
+mod plans;
 mod queue;
 mod scripts;
 mod steps;
