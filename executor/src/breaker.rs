@@ -69,8 +69,8 @@ impl Breaker {
         }
     }
 
-    /// The host failed. Answers how long to wait; failures of requests that were under way when it
-    /// opened change nothing.
+    /// The host failed. Answers how long to wait; where it is open for a reason already, nothing
+    /// changes.
     pub fn trip(&mut self, now: Instant, trouble: Trouble) -> Option<Duration> {
         if matches!(self.state, State::Open { .. }) && self.trouble.is_some() {
             return None;
@@ -83,7 +83,9 @@ impl Breaker {
     }
 
     fn delay(&mut self) -> Duration {
-        let doubled = FIRST_DELAY.saturating_mul(1 << self.trips.min(6)).min(LONGEST_DELAY);
+        let doubled = FIRST_DELAY
+            .saturating_mul(1 << self.trips.min(6))
+            .min(LONGEST_DELAY);
         let part = f64::from(self.chance.next_u32()) / f64::from(u32::MAX);
         doubled.mul_f64(1.0 - SPREAD * part)
     }
@@ -136,11 +138,20 @@ mod tests {
             breaker.probe();
             delays.push(breaker.trip(now, trouble()).unwrap().as_secs_f64());
         }
-        assert!((0.8..=1.0).contains(&delays[0]) && (1.6..=2.0).contains(&delays[1]), "{delays:?}");
-        assert!(delays.iter().all(|delay| *delay <= 60.0) && delays[8] >= 48.0, "{delays:?}");
+        assert!(
+            (0.8..=1.0).contains(&delays[0]) && (1.6..=2.0).contains(&delays[1]),
+            "{delays:?}"
+        );
+        assert!(
+            delays.iter().all(|delay| *delay <= 60.0) && delays[8] >= 48.0,
+            "{delays:?}"
+        );
         breaker.probe();
         breaker.close();
-        assert!(breaker.trip(now, trouble()).unwrap().as_secs_f64() >= 48.0, "an answered probe is no written item");
+        assert!(
+            breaker.trip(now, trouble()).unwrap().as_secs_f64() >= 48.0,
+            "an answered probe is no written item"
+        );
         breaker.probe();
         breaker.close();
         breaker.wrote();
@@ -163,7 +174,11 @@ mod tests {
         let mut breaker = Breaker::unproven(now, 4);
         breaker.probe();
         breaker.close();
-        let busy = Trouble { retry_after: Some(Duration::from_secs(30)), ask_for_text: true, ..trouble() };
+        let busy = Trouble {
+            retry_after: Some(Duration::from_secs(30)),
+            ask_for_text: true,
+            ..trouble()
+        };
         assert_eq!(breaker.trip(now, busy), Some(Duration::from_secs(30)));
         assert!(breaker.probe(), "a host that refused text is asked for text");
     }

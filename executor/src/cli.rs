@@ -13,10 +13,17 @@ use crate::{logging, redact};
 /// Writes game content with a language model of your own, and keeps the pools in the game's
 /// PostgreSQL filled.
 #[derive(Parser)]
-#[command(name = "pg-worker-executor", version, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Every option can be given as the variable that is named with it. Begin with:\n  \
+#[command(
+    name = "pg-worker-executor",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+#[command(
+    after_help = "Every option can be given as the variable that is named with it. Begin with:\n  \
     pg-worker-executor doctor     what is wrong, and what to do about it\n  \
-    pg-worker-executor run        work until stopped")]
+    pg-worker-executor run        work until stopped"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -56,7 +63,10 @@ fn json_object(text: &str) -> Result<Value, String> {
 }
 
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     // Registered before anything is logged.
     let _ = cli.options.api_key();
     match start(cli) {
@@ -68,15 +78,32 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// As clap does it, but what was typed may hold a password. Help and version come this way too.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let text = redact::clean(&error.render().to_string());
+    if error.use_stderr() {
+        eprint!("{text}");
+    } else {
+        print!("{text}");
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
 fn start(cli: Cli) -> Result<ExitCode, Failure> {
     logging::start(&cli.options)?;
-    for variable in unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()), &variables()) {
+    for variable in unknown_variables(
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()),
+        &variables(),
+    ) {
         tell(&variable);
     }
     if let Command::Healthcheck = cli.command {
         return commands::healthcheck::check(&cli.options);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|error| Failure::Other(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match cli.command {
@@ -92,7 +119,9 @@ fn start(cli: Cli) -> Result<ExitCode, Failure> {
 fn tell(variable: &Unknown) {
     let name = &variable.name;
     match &variable.nearest {
-        Some(nearest) => tracing::warn!("the variable {name} is unknown and does nothing; did you mean {nearest}?"),
+        Some(nearest) => {
+            tracing::warn!("the variable {name} is unknown and does nothing; did you mean {nearest}?")
+        }
         None => tracing::warn!("the variable {name} is unknown and does nothing; --help lists them all"),
     }
 }

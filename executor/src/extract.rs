@@ -42,10 +42,15 @@ pub fn item(answer: &Answer, check: &Check) -> Result<Value, Rejection> {
 
 fn why_not(answer: &Answer, content: &str, found: Found) -> Rejection {
     let (class, reason) = match found.verdict {
-        _ if answer.cut_off || found.open => ("truncated", "the answer was cut off before its end".to_owned()),
+        _ if answer.cut_off || found.open => {
+            ("truncated", "the answer was cut off before its end".to_owned())
+        }
         Some(Err(problem)) => ("schema", problem),
         _ if content.trim().is_empty() => ("empty", "the answer is empty".to_owned()),
-        _ => ("not_json", format!("there is no JSON object in the answer: {}", excerpt(content))),
+        _ => (
+            "not_json",
+            format!("there is no JSON object in the answer: {}", excerpt(content)),
+        ),
     };
     Rejection { class, reason }
 }
@@ -147,7 +152,10 @@ mod tests {
     }
 
     fn of(content: &str) -> Result<Value, &'static str> {
-        let answer = Answer { content: content.into(), ..Answer::default() };
+        let answer = Answer {
+            content: content.into(),
+            ..Answer::default()
+        };
         item(&answer, &check()).map_err(|rejection| rejection.class)
     }
 
@@ -181,23 +189,42 @@ mod tests {
 
     #[test]
     fn nothing_is_taken_from_inside_of_a_cut_off_object() {
-        assert_eq!(of("{\"quest\": {\"title\": \"inner\"}, \"more\": \"cut"), Err("truncated"));
+        assert_eq!(
+            of("{\"quest\": {\"title\": \"inner\"}, \"more\": \"cut"),
+            Err("truncated")
+        );
     }
 
     #[test]
     fn the_reasoning_field_counts_only_when_the_content_is_empty() {
         let reasoning = "hm {\"title\": \"from thoughts\"}".to_owned();
-        let answer = Answer { content: " ".into(), reasoning: reasoning.clone(), cut_off: false };
+        let answer = Answer {
+            content: " ".into(),
+            reasoning: reasoning.clone(),
+            cut_off: false,
+        };
         assert_eq!(item(&answer, &check()), Ok(json!({"title": "from thoughts"})));
-        let answer = Answer { content: "no".into(), reasoning, cut_off: false };
+        let answer = Answer {
+            content: "no".into(),
+            reasoning,
+            cut_off: false,
+        };
         assert_eq!(item(&answer, &check()).unwrap_err().class, "not_json");
     }
 
     #[test]
     fn a_complete_object_counts_even_if_the_rest_was_cut_off() {
-        let answer = Answer { content: "{\"title\": \"whole\"}  ".into(), cut_off: true, ..Answer::default() };
+        let answer = Answer {
+            content: "{\"title\": \"whole\"}  ".into(),
+            cut_off: true,
+            ..Answer::default()
+        };
         assert!(item(&answer, &check()).is_ok());
-        let answer = Answer { content: "{\"title\": 1} and".into(), cut_off: true, ..Answer::default() };
+        let answer = Answer {
+            content: "{\"title\": 1} and".into(),
+            cut_off: true,
+            ..Answer::default()
+        };
         assert_eq!(item(&answer, &check()).unwrap_err().class, "truncated");
     }
 

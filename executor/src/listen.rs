@@ -67,25 +67,28 @@ impl Drop for Listener {
 async fn listen_for_ever(door: Door, heard: Arc<Notify>, tell: watch::Sender<Ear>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        match listen(&door, &heard, &tell).await {
-            Ok(()) => pause = FIRST_PAUSE,
-            Err(error) => tracing::debug!(%error, "cannot listen"),
-        }
-        let deaf = *tell.borrow() == Ear::Deaf;
-        if !deaf {
-            tell.send_replace(Ear::Connecting);
-        }
-        sleep(if deaf { DEAF_PAUSE } else { pause }).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let (ear, wait) = match listen(&door, &heard, &tell).await {
+            Ok(Ear::Deaf) => (Ear::Deaf, DEAF_PAUSE),
+            Ok(_) => (Ear::Connecting, FIRST_PAUSE),
+            Err(error) => {
+                tracing::debug!(%error, "cannot listen");
+                (Ear::Connecting, pause)
+            }
+        };
+        tell.send_replace(ear);
+        sleep(wait).await;
+        pause = (wait * 2).min(LONGEST_PAUSE);
     }
 }
 
 /// Until the connection ends, or turns out to be deaf.
-async fn listen(door: &Door, heard: &Notify, tell: &watch::Sender<Ear>) -> Result<(), DoorError> {
+async fn listen(door: &Door, heard: &Notify, tell: &watch::Sender<Ear>) -> Result<Ear, DoorError> {
     let mut ears = Ears::open(door).await?;
     if ears.prove(door, heard).await?.is_none() {
-        tell.send_replace(Ear::Deaf);
-        return Ok(());
+        tracing::warn!(
+            "notifications do not arrive, as through a transaction pooler: the queue is polled more often instead"
+        );
+        return Ok(Ear::Deaf);
     }
     tell.send_replace(Ear::Hears);
     heard.notify_one();
@@ -94,7 +97,7 @@ async fn listen(door: &Door, heard: &Notify, tell: &watch::Sender<Ear>) -> Resul
             heard.notify_one();
         }
     }
-    Ok(())
+    Ok(Ear::Connecting)
 }
 
 /// How long a notification takes to arrive; None when it does not.
@@ -112,7 +115,9 @@ impl Ears {
     async fn open(door: &Door) -> Result<Self, DoorError> {
         let pool = door.pool();
         let opened = timeout(pool.bound(), Self::connect(door)).await;
-        opened.map_err(|_| DoorError::Unreachable(format!("no connection within {} s", pool.bound().as_secs_f64())))?
+        opened.map_err(|_| {
+            DoorError::Unreachable(format!("no connection within {} s", pool.bound().as_secs_f64()))
+        })?
     }
 
     async fn connect(door: &Door) -> Result<Self, DoorError> {
@@ -129,8 +134,14 @@ impl Ears {
                 }
             }
         });
-        client.batch_execute("listen worker_jobs").await.map_err(|error| DoorError::from_driver(&error))?;
-        Ok(Self { _client: client, payloads })
+        client
+            .batch_execute("listen worker_jobs")
+            .await
+            .map_err(|error| DoorError::from_driver(&error))?;
+        Ok(Self {
+            _client: client,
+            payloads,
+        })
     }
 
     /// None when the connection has ended.

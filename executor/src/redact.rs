@@ -42,12 +42,17 @@ pub fn keep_secret(text: &str) {
     if text.len() < SHORTEST {
         return;
     }
+    // In a JSON log line a quote or backslash inside of it looks different.
+    let escaped = serde_json::Value::from(text).to_string();
+    let escaped = escaped[1..escaped.len() - 1].to_owned();
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    if !secrets.iter().any(|known| known == text) {
-        secrets.push(text.to_owned());
-        // Longest first: a secret that contains another one must not leave its tail behind.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    for form in [text.to_owned(), escaped] {
+        if !secrets.contains(&form) {
+            secrets.push(form);
+        }
     }
+    // Longest first: a secret that contains another one must not leave its tail behind.
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
 }
 
 /// `text` without any registered secret and without passwords in URLs.
@@ -68,10 +73,13 @@ fn mask_url_passwords(text: &str) -> String {
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
-        let end = tail.find(|c: char| c.is_whitespace() || "/'\"`<>".contains(c)).unwrap_or(tail.len());
+        let end = tail
+            .find(|c: char| c.is_whitespace() || "/'\"`<>".contains(c))
+            .unwrap_or(tail.len());
         let authority = &tail[..end];
         match (authority.find(':'), authority.rfind('@')) {
-            (Some(colon), Some(at)) if colon < at => {
+            // The word itself stands in examples of what is allowed.
+            (Some(colon), Some(at)) if colon < at && &authority[colon + 1..at] != "password" => {
                 out.push_str(&authority[..=colon]);
                 out.push_str(MASK);
                 out.push_str(&authority[at..]);
@@ -110,6 +118,13 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_known_in_a_json_line_too() {
+        keep_secret("qu\"ote\\d");
+        let line = serde_json::json!({"message": "with qu\"ote\\d inside"}).to_string();
+        assert_eq!(clean(&line), r#"{"message":"with *** inside"}"#);
+    }
+
+    #[test]
     fn a_secret_inside_a_longer_one_leaves_no_tail() {
         keep_secret("tail-ab");
         keep_secret("tail-abcdef");
@@ -118,8 +133,14 @@ mod tests {
 
     #[test]
     fn passwords_in_urls_are_masked_even_when_nobody_registered_them() {
-        assert_eq!(clean("no answer from postgres://me:pw@db:5432/x"), "no answer from postgres://me:***@db:5432/x");
-        assert_eq!(clean("http://a:b@c/d and http://plain:80/x"), "http://a:***@c/d and http://plain:80/x");
+        assert_eq!(
+            clean("no answer from postgres://me:pw@db:5432/x"),
+            "no answer from postgres://me:***@db:5432/x"
+        );
+        assert_eq!(
+            clean("http://a:b@c/d and http://plain:80/x"),
+            "http://a:***@c/d and http://plain:80/x"
+        );
         assert_eq!(clean("postgres://u:p@ss@host/db"), "postgres://u:***@host/db");
     }
 

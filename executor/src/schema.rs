@@ -56,8 +56,12 @@ fn compile(schema: &Value) -> Result<Check, SchemaError> {
         return Ok(Check(None));
     }
     // This regex engine runs in linear time, whatever pattern a user's kind brings.
-    let validator = jsonschema::options().with_pattern_options(PatternOptions::regex()).build(schema);
-    validator.map(|validator| Check(Some(Arc::new(validator)))).map_err(|error| SchemaError(shorten(&error.to_string())))
+    let validator = jsonschema::options()
+        .with_pattern_options(PatternOptions::regex())
+        .build(schema);
+    validator
+        .map(|validator| Check(Some(Arc::new(validator))))
+        .map_err(|error| SchemaError(shorten(&error.to_string())))
 }
 
 impl Check {
@@ -66,11 +70,21 @@ impl Check {
         if has_nul(item) {
             return Some("a text contains the character U+0000".into());
         }
-        let errors: Vec<String> = self.0.as_ref()?.iter_errors(item).take(ERRORS_SHOWN).map(|error| {
-            let path = error.instance_path().to_string();
-            let path = if path.is_empty() { "(the object)".into() } else { path };
-            format!("{path}: {}", shorten(&error.to_string()))
-        }).collect();
+        let errors: Vec<String> = self
+            .0
+            .as_ref()?
+            .iter_errors(item)
+            .take(ERRORS_SHOWN)
+            .map(|error| {
+                let path = error.instance_path().to_string();
+                let path = if path.is_empty() {
+                    "(the object)".into()
+                } else {
+                    path
+                };
+                format!("{path}: {}", shorten(&error.to_string()))
+            })
+            .collect();
         (!errors.is_empty()).then(|| errors.join("; "))
     }
 }
@@ -80,7 +94,9 @@ fn has_nul(item: &Value) -> bool {
     match item {
         Value::String(text) => text.contains('\0'),
         Value::Array(list) => list.iter().any(has_nul),
-        Value::Object(map) => map.iter().any(|(key, value)| key.contains('\0') || has_nul(value)),
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.contains('\0') || has_nul(value)),
         _ => false,
     }
 }
@@ -103,8 +119,13 @@ mod tests {
             "title": {"type": "string", "maxLength": 3},
             "level": {"type": "integer", "maximum": 20}}});
         let check = Schemas::default().check_for(&schema).unwrap();
-        let problem = check.problem(&json!({"title": "x".repeat(5000), "level": 64})).unwrap();
-        assert!(problem.contains("/title") && problem.contains("/level"), "{problem}");
+        let problem = check
+            .problem(&json!({"title": "x".repeat(5000), "level": 64}))
+            .unwrap();
+        assert!(
+            problem.contains("/title") && problem.contains("/level"),
+            "{problem}"
+        );
         assert!(problem.chars().count() < 600, "{problem}");
         assert_eq!(check.problem(&json!({"title": "abc"})), None);
     }

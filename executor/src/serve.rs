@@ -47,7 +47,11 @@ impl Listening {
 
 async fn health(State(vitals): State<Arc<Vitals>>) -> impl IntoResponse {
     let (well, body) = vitals.health();
-    let status = if well { StatusCode::OK } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let status = if well {
+        StatusCode::OK
+    } else {
+        StatusCode::INTERNAL_SERVER_ERROR
+    };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(cleaned(body)))
 }
 
@@ -55,7 +59,10 @@ async fn health(State(vitals): State<Arc<Vitals>>) -> impl IntoResponse {
 fn cleaned(body: Value) -> Value {
     match body {
         Value::String(text) => Value::String(clean(&text)),
-        Value::Object(map) => map.into_iter().map(|(key, value)| (key, cleaned(value))).collect(),
+        Value::Object(map) => map
+            .into_iter()
+            .map(|(key, value)| (key, cleaned(value)))
+            .collect(),
         other => other,
     }
 }

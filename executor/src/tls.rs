@@ -63,7 +63,11 @@ pub struct TlsPlan {
 impl TlsPlan {
     /// As in libpq, `require` with a root certificate means `verify-ca`.
     pub fn new(mode: TlsMode, roots: Option<Roots>) -> Self {
-        let mode = if mode == TlsMode::Require && roots.is_some() { TlsMode::VerifyCa } else { mode };
+        let mode = if mode == TlsMode::Require && roots.is_some() {
+            TlsMode::VerifyCa
+        } else {
+            mode
+        };
         Self { mode, roots }
     }
 }
@@ -81,18 +85,25 @@ pub enum TlsError {
 /// Settings for connections to PostgreSQL.
 pub fn for_database(plan: &TlsPlan) -> Result<ClientConfig, TlsError> {
     match plan.mode {
-        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => with_verifier(Arc::new(Trusting(provider()))),
+        TlsMode::Disable | TlsMode::Prefer | TlsMode::Require => {
+            with_verifier(Arc::new(Trusting(provider())))
+        }
         TlsMode::VerifyCa => {
-            let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(plan)?), provider()).build()?;
+            let inner =
+                WebPkiServerVerifier::builder_with_provider(Arc::new(roots(plan)?), provider()).build()?;
             with_verifier(Arc::new(AnyName(inner)))
         }
-        TlsMode::VerifyFull => Ok(builder()?.with_root_certificates(roots(plan)?).with_no_client_auth()),
+        TlsMode::VerifyFull => Ok(builder()?
+            .with_root_certificates(roots(plan)?)
+            .with_no_client_auth()),
     }
 }
 
 /// Settings for HTTPS. Works in a container without a certificate store, which plain HTTP needs too.
 pub fn for_http() -> Result<ClientConfig, TlsError> {
-    Ok(builder()?.with_root_certificates(system_roots()).with_no_client_auth())
+    Ok(builder()?
+        .with_root_certificates(system_roots())
+        .with_no_client_auth())
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -104,16 +115,26 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 }
 
 fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Result<ClientConfig, TlsError> {
-    Ok(builder()?.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    Ok(builder()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth())
 }
 
 fn roots(plan: &TlsPlan) -> Result<RootCertStore, TlsError> {
-    let Some(Roots::File(path)) = &plan.roots else { return Ok(system_roots()) };
-    let failed = |why: String| TlsError::RootFile { path: path.clone(), why };
+    let Some(Roots::File(path)) = &plan.roots else {
+        return Ok(system_roots());
+    };
+    let failed = |why: String| TlsError::RootFile {
+        path: path.clone(),
+        why,
+    };
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))? {
         let certificate = certificate.map_err(|error| failed(error.to_string()))?;
-        store.add(certificate).map_err(|error| failed(error.to_string()))?;
+        store
+            .add(certificate)
+            .map_err(|error| failed(error.to_string()))?;
     }
     if store.is_empty() {
         return Err(failed("there is no certificate in it".into()));
@@ -161,11 +182,21 @@ impl ServerCertVerifier for Trusting {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, m: &[u8], c: &CertificateDer<'_>, d: &DigitallySignedStruct) -> Signature {
+    fn verify_tls12_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        d: &DigitallySignedStruct,
+    ) -> Signature {
         rustls::crypto::verify_tls12_signature(m, c, d, &self.0.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, m: &[u8], c: &CertificateDer<'_>, d: &DigitallySignedStruct) -> Signature {
+    fn verify_tls13_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        d: &DigitallySignedStruct,
+    ) -> Signature {
         rustls::crypto::verify_tls13_signature(m, c, d, &self.0.signature_verification_algorithms)
     }
 
@@ -193,11 +224,21 @@ impl ServerCertVerifier for AnyName {
         }
     }
 
-    fn verify_tls12_signature(&self, m: &[u8], c: &CertificateDer<'_>, d: &DigitallySignedStruct) -> Signature {
+    fn verify_tls12_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        d: &DigitallySignedStruct,
+    ) -> Signature {
         self.0.verify_tls12_signature(m, c, d)
     }
 
-    fn verify_tls13_signature(&self, m: &[u8], c: &CertificateDer<'_>, d: &DigitallySignedStruct) -> Signature {
+    fn verify_tls13_signature(
+        &self,
+        m: &[u8],
+        c: &CertificateDer<'_>,
+        d: &DigitallySignedStruct,
+    ) -> Signature {
         self.0.verify_tls13_signature(m, c, d)
     }
 
@@ -220,12 +261,21 @@ mod tests {
     fn a_root_file_that_is_not_there_is_named() {
         let plan = TlsPlan::new(TlsMode::VerifyFull, Some(Roots::File("/nowhere/ca.pem".into())));
         let text = for_database(&plan).unwrap_err().to_string();
-        assert!(text.contains("/nowhere/ca.pem") && text.contains("sslrootcert"), "{text}");
+        assert!(
+            text.contains("/nowhere/ca.pem") && text.contains("sslrootcert"),
+            "{text}"
+        );
     }
 
     #[test]
     fn every_mode_gives_a_configuration() {
-        for mode in [TlsMode::Disable, TlsMode::Prefer, TlsMode::Require, TlsMode::VerifyCa, TlsMode::VerifyFull] {
+        for mode in [
+            TlsMode::Disable,
+            TlsMode::Prefer,
+            TlsMode::Require,
+            TlsMode::VerifyCa,
+            TlsMode::VerifyFull,
+        ] {
             assert!(for_database(&TlsPlan::new(mode, None)).is_ok(), "{mode:?}");
         }
         assert!(for_http().is_ok());

@@ -70,7 +70,12 @@ impl Vitals {
             last_contact: now,
             last_turn: now,
         };
-        Self { started: now, poll, generator, facts: Mutex::new(facts) }
+        Self {
+            started: now,
+            poll,
+            generator,
+            facts: Mutex::new(facts),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
@@ -119,7 +124,10 @@ impl Vitals {
         let silent = facts.last_contact.elapsed();
         if silent > (2 * self.poll).max(Duration::from_secs(2)) {
             let since = silent.as_secs();
-            let why = facts.last_error.clone().unwrap_or_else(|| "the database does not answer".into());
+            let why = facts
+                .last_error
+                .clone()
+                .unwrap_or_else(|| "the database does not answer".into());
             return Some(format!("no database for {since} s: {why}"));
         }
         let stuck = facts.last_turn.elapsed();

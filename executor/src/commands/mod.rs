@@ -9,8 +9,8 @@ pub mod run;
 use std::sync::Arc;
 
 use crate::door::{Door, DoorError};
-use crate::generator::{Builtin, Generator, Llm};
 use crate::generator::llm::{Bounds, WireError};
+use crate::generator::{Builtin, Generator, Llm};
 use crate::settings::{Options, SettingsError};
 
 /// Why a command could not do its work, in one line for a person.
@@ -30,21 +30,31 @@ pub enum Failure {
 pub fn door(options: &Options) -> Result<Door, Failure> {
     let target = options.target()?;
     if !target.ignored.is_empty() {
-        tracing::info!("DATABASE_URL: {} means nothing here and is left aside", target.ignored.join(", "));
+        tracing::info!(
+            "DATABASE_URL: {} means nothing here and is left aside",
+            target.ignored.join(", ")
+        );
     }
     Ok(Door::new(target, options.database_timeout)?)
 }
 
 /// The model at LOCAL_LLM_ENDPOINT; None without one.
 pub fn llm(options: &Options) -> Result<Option<Llm>, Failure> {
-    let Some(endpoint) = options.endpoint()? else { return Ok(None) };
+    let Some(endpoint) = options.endpoint()? else {
+        return Ok(None);
+    };
     let bounds = Bounds {
         connect: options.connect_timeout,
         first_token: options.first_token_timeout,
         between_tokens: options.token_timeout,
         whole: options.item_timeout,
     };
-    Ok(Some(Llm::new(endpoint, options.api_key(), options.llm_model.clone(), bounds)?))
+    Ok(Some(Llm::new(
+        endpoint,
+        options.api_key()?,
+        options.model(),
+        bounds,
+    )?))
 }
 
 /// Who writes.

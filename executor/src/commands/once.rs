@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::run::{plan, say_who_writes, stop_on_signals, tools};
 use super::Failure;
+use super::run::{plan, say_who_writes, stop_on_signals, tools};
 use crate::engine::{Engine, Tools};
 use crate::settings::Options;
 use crate::vitals::Counters;
@@ -20,7 +20,9 @@ pub async fn once(options: &Options) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals(options.shutdown_seconds)?;
     say_who_writes(options);
     let progress = tokio::spawn(show_progress(Arc::clone(&tools)));
-    let result = Engine::new(Arc::clone(&tools), plan(options, true), None, stop).run().await;
+    let result = Engine::new(Arc::clone(&tools), plan(options, true), None, stop)
+        .run()
+        .await;
     progress.abort();
     let _ = progress.await;
     println!("{}", summary(&tools.vitals.facts().counters));
@@ -49,7 +51,10 @@ async fn show_progress(tools: Arc<Tools>) {
 }
 
 fn summary(counters: &Counters) -> String {
-    let mut text = format!("{} items stored, {} jobs completed", counters.items_stored, counters.jobs_completed);
+    let mut text = format!(
+        "{} items stored, {} jobs completed",
+        counters.items_stored, counters.jobs_completed
+    );
     for (count, what) in [
         (counters.answers_rejected, "answers rejected"),
         (counters.duplicates, "duplicates"),
@@ -70,7 +75,15 @@ mod tests {
 
     #[test]
     fn only_what_happened_is_told() {
-        let counters = Counters { items_stored: 3, jobs_completed: 1, duplicates: 2, ..Counters::default() };
-        assert_eq!(summary(&counters), "3 items stored, 1 jobs completed, 2 duplicates");
+        let counters = Counters {
+            items_stored: 3,
+            jobs_completed: 1,
+            duplicates: 2,
+            ..Counters::default()
+        };
+        assert_eq!(
+            summary(&counters),
+            "3 items stored, 1 jobs completed, 2 duplicates"
+        );
     }
 }

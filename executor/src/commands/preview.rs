@@ -16,23 +16,18 @@ use crate::settings::Options;
 
 pub async fn preview(options: &Options, preview: &Preview) -> Result<ExitCode, Failure> {
     let (door, generator) = (super::door(options)?, super::generator(options)?);
+    let kind = &preview.kind;
     tell(&match options.endpoint()? {
-        Some(endpoint) => {
-            let place = endpoint.label();
-            format!(
-                "{} from the model at {place}; one that is not loaded yet may take minutes",
-                preview.kind
-            )
-        }
-        None => format!(
-            "{} from the built-in word lists, for LOCAL_LLM_ENDPOINT is not set",
-            preview.kind
+        Some(endpoint) => format!(
+            "asking {} for one {kind}; a model that is not loaded yet may take minutes",
+            endpoint.label()
         ),
+        None => format!("one {kind} from built-in word lists, for LOCAL_LLM_ENDPOINT is not set"),
     });
     let trial = Trial {
         door: &door,
         generator: generator.as_ref(),
-        kind: &preview.kind,
+        kind,
         parameters: preview.parameters.as_ref(),
     };
     match trial.run(tell).await {

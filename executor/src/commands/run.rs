@@ -41,7 +41,13 @@ pub fn tools(options: &Options) -> Result<Arc<Tools>, Failure> {
     let generator = generator(options)?;
     let vitals = Arc::new(Vitals::new(options.poll_interval_ms, generator.name()));
     let patience = Duration::from_secs(u64::from(options.lease_seconds.unsigned_abs()));
-    Ok(Arc::new(Tools { door: door(options)?, generator, schemas: Schemas::default(), vitals, patience }))
+    Ok(Arc::new(Tools {
+        door: door(options)?,
+        generator,
+        schemas: Schemas::default(),
+        vitals,
+        patience,
+    }))
 }
 
 pub fn plan(options: &Options, drain: bool) -> Plan {

@@ -22,7 +22,9 @@ pub enum DoorError {
          where no extension can be installed, psql -f sql/pg_worker_ext.sql"
     )]
     Absent(String),
-    #[error("a right is missing: {0}. As the owner of the tables run SELECT worker.grant_executor('the role in DATABASE_URL')")]
+    #[error(
+        "a right is missing: {0}. As the owner of the tables run SELECT worker.grant_executor('the role in DATABASE_URL')"
+    )]
     Forbidden(String),
     /// Another transaction was in the way; the same call may well succeed now.
     #[error("the database asks to try again: {0}")]
@@ -58,9 +60,13 @@ impl DoorError {
         }
         let text = clean(&text);
         match text {
-            text if text.starts_with("authentication error") || text.contains("password") => Self::LogIn(text),
+            text if text.starts_with("authentication error") || text.contains("password") => {
+                Self::LogIn(text)
+            }
             text if text.contains("TLS") || text.contains("ertificate") => Self::Tls(text),
-            text if text.starts_with("error deserializing") || text.starts_with("invalid column") => Self::Shape(text),
+            text if text.starts_with("error deserializing") || text.starts_with("invalid column") => {
+                Self::Shape(text)
+            }
             text => Self::Unreachable(text),
         }
     }
@@ -69,13 +75,17 @@ impl DoorError {
         let text = clean(&describe(db));
         match (db.code().code(), db.code()) {
             ("28000" | "28P01" | "3D000", _) => Self::LogIn(text),
-            ("42883" | "3F000", _) if text.contains("worker") => Self::Absent(text),
+            ("3F000", _) => Self::Absent(text),
+            ("42883", _) if text.contains("worker.contract_version") => Self::Absent(text),
             (_, code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => Self::Forbidden(text),
             ("40001" | "40P01" | "55P03" | "57014", _) => Self::Transient(text),
             (code, _) if code.starts_with("57P") || code.starts_with("08") || code.starts_with("53") => {
                 Self::Unreachable(text)
             }
-            (code, _) => Self::Refused { sqlstate: code.to_owned(), message: text },
+            (code, _) => Self::Refused {
+                sqlstate: code.to_owned(),
+                message: text,
+            },
         }
     }
 }

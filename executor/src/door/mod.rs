@@ -30,7 +30,9 @@ pub struct Door {
 
 impl Door {
     pub fn new(target: Target, bound: Duration) -> Result<Self, DoorError> {
-        Ok(Self { pool: Arc::new(Pool::new(target, bound)?) })
+        Ok(Self {
+            pool: Arc::new(Pool::new(target, bound)?),
+        })
     }
 
     pub fn pool(&self) -> &Pool {

@@ -41,7 +41,13 @@ pub struct Pool {
 impl Pool {
     pub fn new(target: Target, bound: Duration) -> Result<Self, DoorError> {
         let tls = MakeRustlsConnect::new(tls::for_database(&target.tls)?);
-        Ok(Self { target, tls, bound, permits: Semaphore::new(CONNECTIONS), idle: Mutex::default() })
+        Ok(Self {
+            target,
+            tls,
+            bound,
+            permits: Semaphore::new(CONNECTIONS),
+            idle: Mutex::default(),
+        })
     }
 
     pub fn target(&self) -> &Target {
@@ -64,18 +70,29 @@ impl Pool {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, DoorError> {
         let late = || DoorError::Unreachable(format!("no answer within {} s", self.bound.as_secs_f64()));
-        let _permit =
-            self.permits.acquire().await.map_err(|_| DoorError::Unreachable("shutting down".into()))?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| DoorError::Unreachable("shutting down".into()))?;
         // Until the answer is complete the client is ours alone: dropping this future closes it.
         let client = match self.take_idle() {
             Some(client) => client,
-            None => tokio::time::timeout(self.bound, self.connect()).await.map_err(|_| late())??,
+            None => tokio::time::timeout(self.bound, self.connect())
+                .await
+                .map_err(|_| late())??,
         };
         let answer = tokio::time::timeout(self.bound, run(&client, durability, sql, parameters));
         let answer = answer.await.map_err(|_| late())?;
-        let unbroken = answer.as_ref().err().is_none_or(|error| error.as_db_error().is_some());
+        let unbroken = answer
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.as_db_error().is_some());
         if unbroken && !client.is_closed() {
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(client);
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(client);
         }
         answer.map_err(|error| DoorError::from_driver(&error))
     }

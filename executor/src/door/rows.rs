@@ -123,7 +123,8 @@ pub struct QueueLevel {
 
 /// One column by name; a missing or differently typed one means another version of the contract.
 pub fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DoorError> {
-    row.try_get(name).map_err(|error| DoorError::Shape(format!("column {name}: {error}")))
+    row.try_get(name)
+        .map_err(|error| DoorError::Shape(format!("column {name}: {error}")))
 }
 
 fn gone(outcome: &str, reason: Option<String>) -> Option<Gone> {
@@ -169,9 +170,14 @@ impl Next {
     pub fn from_row(row: &Row) -> Result<Self, DoorError> {
         let outcome: String = column(row, "outcome")?;
         match outcome.as_str() {
-            "item" => Ok(Self::Item(Box::new(Order::from_row(row, column(row, "item_no")?)?))),
+            "item" => Ok(Self::Item(Box::new(Order::from_row(
+                row,
+                column(row, "item_no")?,
+            )?))),
             "none" => Ok(Self::Nothing),
-            other => gone(other, column(row, "reason")?).map(Self::Gone).ok_or_else(|| unknown(other)),
+            other => gone(other, column(row, "reason")?)
+                .map(Self::Gone)
+                .ok_or_else(|| unknown(other)),
         }
     }
 }
@@ -202,10 +208,15 @@ impl Stored {
         let outcome: String = column(row, "outcome")?;
         let reason = || column::<Option<String>>(row, "reason").map(Option::unwrap_or_default);
         match outcome.as_str() {
-            "stored" => Ok(Self::Yes { stored: column(row, "stored")?, asked: column(row, "asked")? }),
+            "stored" => Ok(Self::Yes {
+                stored: column(row, "stored")?,
+                asked: column(row, "asked")?,
+            }),
             "duplicate" => Ok(Self::Duplicate(reason()?)),
             "rejected" => Ok(Self::Rejected(reason()?)),
-            other => gone(other, Some(reason()?)).map(Self::Gone).ok_or_else(|| unknown(other)),
+            other => gone(other, Some(reason()?))
+                .map(Self::Gone)
+                .ok_or_else(|| unknown(other)),
         }
     }
 }
@@ -218,7 +229,9 @@ impl Ended {
             "completed" | "released" | "failed" | "already done" => Ok(Self::Done),
             "retry later" => Ok(Self::RetryLater(reason)),
             "incomplete" => Ok(Self::Incomplete(reason)),
-            other => gone(other, Some(reason)).map(Self::Gone).ok_or_else(|| unknown(other)),
+            other => gone(other, Some(reason))
+                .map(Self::Gone)
+                .ok_or_else(|| unknown(other)),
         }
     }
 }

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use super::pool::Durability::{Lazy, Sure};
 use super::rows::{column, still_ours};
-use super::{About, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel, Server, Stored};
+use super::{
+    About, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel, Server, Stored,
+};
 
 /// Which item of which job, and the proof that the job is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,12 @@ pub struct Rejection {
 
 impl Door {
     pub async fn contract_version(&self) -> Result<i32, DoorError> {
-        column(&self.one("select worker.contract_version() as version", &[]).await?, "version")
+        column(
+            &self
+                .one("select worker.contract_version() as version", &[])
+                .await?,
+            "version",
+        )
     }
 
     pub async fn about(&self) -> Result<About, DoorError> {
@@ -55,12 +62,18 @@ impl Door {
 
     pub async fn report_executor(&self, executor: Uuid, info: &Value) -> Result<(), DoorError> {
         let parameters: [Parameter<'_>; 2] = [(&executor, Type::UUID), (info, Type::JSONB)];
-        self.pool.rows(Lazy, "select worker.report_executor($1, $2)", &parameters).await.map(drop)
+        self.pool
+            .rows(Lazy, "select worker.report_executor($1, $2)", &parameters)
+            .await
+            .map(drop)
     }
 
     pub async fn unregister_executor(&self, executor: Uuid) -> Result<(), DoorError> {
         let parameters: [Parameter<'_>; 1] = [(&executor, Type::UUID)];
-        self.pool.rows(Sure, "select worker.unregister_executor($1)", &parameters).await.map(drop)
+        self.pool
+            .rows(Sure, "select worker.unregister_executor($1)", &parameters)
+            .await
+            .map(drop)
     }
 
     /// Takes up to `limit` due jobs, none less urgent than `least_priority`.
@@ -77,16 +90,33 @@ impl Door {
             (&seconds, Type::INT4),
             (&least_priority, Type::INT4),
         ];
-        let rows = self.pool.rows(Lazy, "select * from worker.lease_jobs($1, $2, $3, $4)", &parameters).await?;
+        let rows = self
+            .pool
+            .rows(
+                Lazy,
+                "select * from worker.lease_jobs($1, $2, $3, $4)",
+                &parameters,
+            )
+            .await?;
         rows.iter().map(Lease::from_row).collect()
     }
 
     /// Renews the leases; answers which of the jobs are gone, and why.
-    pub async fn heartbeat(&self, jobs: &[(Uuid, Uuid)], seconds: i32) -> Result<Vec<(Uuid, Gone)>, DoorError> {
+    pub async fn heartbeat(
+        &self,
+        jobs: &[(Uuid, Uuid)],
+        seconds: i32,
+    ) -> Result<Vec<(Uuid, Gone)>, DoorError> {
         let (ids, tokens): (Vec<Uuid>, Vec<Uuid>) = jobs.iter().copied().unzip();
-        let parameters: [Parameter<'_>; 3] =
-            [(&ids, Type::UUID_ARRAY), (&tokens, Type::UUID_ARRAY), (&seconds, Type::INT4)];
-        let rows = self.pool.rows(Lazy, "select * from worker.heartbeat($1, $2, $3)", &parameters).await?;
+        let parameters: [Parameter<'_>; 3] = [
+            (&ids, Type::UUID_ARRAY),
+            (&tokens, Type::UUID_ARRAY),
+            (&seconds, Type::INT4),
+        ];
+        let rows = self
+            .pool
+            .rows(Lazy, "select * from worker.heartbeat($1, $2, $3)", &parameters)
+            .await?;
         let mut lost = Vec::new();
         for row in &rows {
             if let Some(gone) = still_ours(&column::<String>(row, "outcome")?)? {
@@ -111,10 +141,19 @@ impl Door {
             (&try_no, Type::INT4),
             (&item_no, Type::INT4),
         ];
-        Next::from_row(&self.one("select * from worker.next_item($1, $2, $3, $4, $5)", &parameters).await?)
+        Next::from_row(
+            &self
+                .one("select * from worker.next_item($1, $2, $3, $4, $5)", &parameters)
+                .await?,
+        )
     }
 
-    pub async fn store_item(&self, id: ItemId, item: &Value, provenance: &Value) -> Result<Stored, DoorError> {
+    pub async fn store_item(
+        &self,
+        id: ItemId,
+        item: &Value,
+        provenance: &Value,
+    ) -> Result<Stored, DoorError> {
         let parameters: [Parameter<'_>; 5] = [
             (&id.job_id, Type::UUID),
             (&id.token, Type::UUID),
@@ -122,7 +161,11 @@ impl Door {
             (item, Type::JSONB),
             (provenance, Type::JSONB),
         ];
-        Stored::from_row(&self.one("select * from worker.store_item($1, $2, $3, $4, $5)", &parameters).await?)
+        Stored::from_row(
+            &self
+                .one("select * from worker.store_item($1, $2, $3, $4, $5)", &parameters)
+                .await?,
+        )
     }
 
     /// Counts a rejection; answers whether the job is gone meanwhile.
@@ -146,7 +189,11 @@ impl Door {
 
     pub async fn complete_job(&self, lease: &Lease) -> Result<Ended, DoorError> {
         let parameters: [Parameter<'_>; 2] = [(&lease.job_id, Type::UUID), (&lease.token, Type::UUID)];
-        Ended::from_row(&self.one("select * from worker.complete_job($1, $2)", &parameters).await?)
+        Ended::from_row(
+            &self
+                .one("select * from worker.complete_job($1, $2)", &parameters)
+                .await?,
+        )
     }
 
     pub async fn fail_job(&self, lease: &Lease, reason: &str, permanent: bool) -> Result<Ended, DoorError> {
@@ -156,7 +203,11 @@ impl Door {
             (&reason, Type::TEXT),
             (&permanent, Type::BOOL),
         ];
-        Ended::from_row(&self.one("select * from worker.fail_job($1, $2, $3, $4)", &parameters).await?)
+        Ended::from_row(
+            &self
+                .one("select * from worker.fail_job($1, $2, $3, $4)", &parameters)
+                .await?,
+        )
     }
 
     pub async fn release_job(&self, lease: &Lease, delay: i32, reason: &str) -> Result<Ended, DoorError> {
@@ -166,7 +217,11 @@ impl Door {
             (&delay, Type::INT4),
             (&reason, Type::TEXT),
         ];
-        Ended::from_row(&self.one("select * from worker.release_job($1, $2, $3, $4)", &parameters).await?)
+        Ended::from_row(
+            &self
+                .one("select * from worker.release_job($1, $2, $3, $4)", &parameters)
+                .await?,
+        )
     }
 
     /// One round of maintenance, for databases without a background worker.
@@ -181,9 +236,23 @@ impl Door {
         Ok(seconds.map(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(Duration::MAX)))
     }
 
-    pub async fn preview_item(&self, kind: &str, parameters: Option<&Value>, try_no: i32) -> Result<Order, DoorError> {
-        let given: [Parameter<'_>; 3] = [(&kind, Type::TEXT), (&parameters, Type::JSONB), (&try_no, Type::INT4)];
-        Order::from_row(&self.one("select * from worker.preview_item($1, $2, $3)", &given).await?, 1)
+    pub async fn preview_item(
+        &self,
+        kind: &str,
+        parameters: Option<&Value>,
+        try_no: i32,
+    ) -> Result<Order, DoorError> {
+        let given: [Parameter<'_>; 3] = [
+            (&kind, Type::TEXT),
+            (&parameters, Type::JSONB),
+            (&try_no, Type::INT4),
+        ];
+        Order::from_row(
+            &self
+                .one("select * from worker.preview_item($1, $2, $3)", &given)
+                .await?,
+            1,
+        )
     }
 
     /// The kind's own rules: None when the item is good, else what is wrong with it.
@@ -193,29 +262,47 @@ impl Door {
         parameters: Option<&Value>,
         item: &Value,
     ) -> Result<Option<String>, DoorError> {
-        let given: [Parameter<'_>; 3] =
-            [(&kind, Type::TEXT), (&parameters, Type::JSONB), (item, Type::JSONB)];
-        column(&self.one("select worker.check_item($1, $2, $3) as problem", &given).await?, "problem")
+        let given: [Parameter<'_>; 3] = [
+            (&kind, Type::TEXT),
+            (&parameters, Type::JSONB),
+            (item, Type::JSONB),
+        ];
+        column(
+            &self
+                .one("select worker.check_item($1, $2, $3) as problem", &given)
+                .await?,
+            "problem",
+        )
     }
 
     pub async fn pool_status(&self) -> Result<Vec<PoolLevel>, DoorError> {
-        let rows = self.pool.rows(Sure, "select * from worker.pool_status()", &[]).await?;
+        let rows = self
+            .pool
+            .rows(Sure, "select * from worker.pool_status()", &[])
+            .await?;
         rows.iter().map(PoolLevel::from_row).collect()
     }
 
     pub async fn queue_status(&self) -> Result<Vec<QueueLevel>, DoorError> {
-        let rows = self.pool.rows(Sure, "select * from worker.queue_status()", &[]).await?;
+        let rows = self
+            .pool
+            .rows(Sure, "select * from worker.queue_status()", &[])
+            .await?;
         rows.iter().map(QueueLevel::from_row).collect()
     }
 
     /// Sends a notification that a listening connection should hear.
     pub async fn notify_echo(&self, payload: &str) -> Result<(), DoorError> {
         let parameters: [Parameter<'_>; 1] = [(&payload, Type::TEXT)];
-        self.pool.rows(Sure, "select pg_notify('worker_jobs', $1)", &parameters).await.map(drop)
+        self.pool
+            .rows(Sure, "select pg_notify('worker_jobs', $1)", &parameters)
+            .await
+            .map(drop)
     }
 
     async fn one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, DoorError> {
         let mut rows = self.pool.rows(Sure, sql, parameters).await?;
-        rows.pop().ok_or_else(|| DoorError::Shape(format!("no row from: {sql}")))
+        rows.pop()
+            .ok_or_else(|| DoorError::Shape(format!("no row from: {sql}")))
     }
 }

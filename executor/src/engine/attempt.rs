@@ -19,13 +19,20 @@ pub const TRIES: i32 = 3;
 /// How the work on one item ended.
 #[derive(Debug)]
 pub enum ItemEnd {
-    Stored { stored: i32 },
+    Stored {
+        stored: i32,
+    },
     /// There was nothing to begin.
     Nothing,
-    GaveUp { reason: String },
+    GaveUp {
+        reason: String,
+    },
     Gone(Gone),
     Host(Trouble),
-    Job { reason: String, permanent: bool },
+    Job {
+        reason: String,
+        permanent: bool,
+    },
     Database(DoorError),
 }
 
@@ -65,11 +72,16 @@ impl Attempt {
             try_no += 1;
             tracing::debug!(job = %self.lease.job_id, item = number.item_no, try_no, reason = lesson.reason, "rejected");
             if try_no >= TRIES {
-                return Ok(ItemEnd::GaveUp { reason: lesson.reason });
+                return Ok(ItemEnd::GaveUp {
+                    reason: lesson.reason,
+                });
             }
             order = self.order(self.first_try + try_no, Some(number.item_no)).await?;
             let room = if lesson.cut_off { ask.room * 2 } else { ask.room };
-            ask = Ask { room, ..Ask::from_order(&order) };
+            ask = Ask {
+                room,
+                ..Ask::from_order(&order)
+            };
             if let Some(answer) = &lesson.answer {
                 ask.tell(answer, &lesson.reason);
             }
@@ -85,7 +97,12 @@ impl Attempt {
 
     async fn order(&self, try_no: i32, item_no: Option<i32>) -> Step<Order> {
         let taken = self.numbers.taken();
-        match self.tools.door.next_item(&self.lease, &taken, try_no, item_no).await {
+        match self
+            .tools
+            .door
+            .next_item(&self.lease, &taken, try_no, item_no)
+            .await
+        {
             Ok(Next::Item(order)) => Ok(*order),
             Ok(Next::Nothing) => Err(ItemEnd::Nothing),
             Ok(Next::Gone(gone)) => Err(ItemEnd::Gone(gone)),
@@ -99,10 +116,15 @@ impl Attempt {
             Ok(draft) => draft,
             Err(Miss::Host(trouble)) => return Err(ItemEnd::Host(trouble)),
             Err(Miss::Job { reason, permanent }) => return Err(ItemEnd::Job { reason, permanent }),
-            Err(Miss::Answer(rejection)) => return self.reject(order, &Draft::default(), rejection).await.map(Err),
+            Err(Miss::Answer(rejection)) => {
+                return self.reject(order, &Draft::default(), rejection).await.map(Err);
+            }
         };
         let check = self.tools.schemas.check_for(&order.schema);
-        let check = check.map_err(|error| ItemEnd::Job { reason: error.to_string(), permanent: true })?;
+        let check = check.map_err(|error| ItemEnd::Job {
+            reason: error.to_string(),
+            permanent: true,
+        })?;
         match extract::item(&draft.answer, &check) {
             Ok(item) => self.store(order, &draft, &item).await,
             Err(rejection) => self.reject(order, &draft, rejection).await.map(Err),
@@ -114,7 +136,11 @@ impl Attempt {
         let door = &self.tools.door;
         // An item costs seconds of a GPU: a database that is away for a moment must not cost it.
         let stored = patiently(self.tools.patience, || door.store_item(id, item, &provenance)).await;
-        let lesson = |reason, answer| Lesson { reason, answer, cut_off: false };
+        let lesson = |reason, answer| Lesson {
+            reason,
+            answer,
+            cut_off: false,
+        };
         self.tools.vitals.count(|counters| match &stored {
             Ok(Stored::Yes { .. }) => counters.items_stored += 1,
             Ok(Stored::Duplicate(_)) => counters.duplicates += 1,
@@ -126,8 +152,13 @@ impl Attempt {
             Ok(Stored::Duplicate(reason)) => Ok(Err(lesson(reason, None))),
             Ok(Stored::Rejected(reason)) => Ok(Err(lesson(reason, Some(item.to_string())))),
             Ok(Stored::Gone(gone)) => Err(ItemEnd::Gone(gone)),
-            Err(DoorError::Refused { sqlstate, message }) if sqlstate.starts_with("22") && sqlstate != "22023" => {
-                let rejection = Rejection { class: "schema", reason: message };
+            Err(DoorError::Refused { sqlstate, message })
+                if sqlstate.starts_with("22") && sqlstate != "22023" =>
+            {
+                let rejection = Rejection {
+                    class: "schema",
+                    reason: message,
+                };
                 self.reject(order, draft, rejection).await.map(Err)
             }
             Err(error) => Err(blame(error)),
@@ -136,20 +167,36 @@ impl Attempt {
 
     async fn reject(&self, order: &Order, draft: &Draft, rejection: Rejection) -> Step<Lesson> {
         self.tools.vitals.count(|counters| counters.answers_rejected += 1);
-        let rejection = Rejection { reason: clean(&rejection.reason), ..rejection };
+        let rejection = Rejection {
+            reason: clean(&rejection.reason),
+            ..rejection
+        };
         let provenance = self.provenance(order, draft);
-        match self.tools.door.reject_item(self.id(order), &rejection, &provenance).await {
+        match self
+            .tools
+            .door
+            .reject_item(self.id(order), &rejection, &provenance)
+            .await
+        {
             Ok(None) => {}
             Ok(Some(gone)) => return Err(ItemEnd::Gone(gone)),
             Err(error) => return Err(blame(error)),
         }
         // Showing a model its own broken text makes it continue that; only a wrong object is shown.
         let answer = (rejection.class == "schema").then(|| draft.answer.content.clone());
-        Ok(Lesson { cut_off: rejection.class == "truncated", reason: rejection.reason, answer })
+        Ok(Lesson {
+            cut_off: rejection.class == "truncated",
+            reason: rejection.reason,
+            answer,
+        })
     }
 
     fn id(&self, order: &Order) -> ItemId {
-        ItemId { job_id: self.lease.job_id, token: self.lease.token, item_no: order.item_no }
+        ItemId {
+            job_id: self.lease.job_id,
+            token: self.lease.token,
+            item_no: order.item_no,
+        }
     }
 
     fn provenance(&self, order: &Order, draft: &Draft) -> Value {
@@ -175,6 +222,9 @@ fn blame(error: DoorError) -> ItemEnd {
     if error.is_temporary() || error.needs_a_person() {
         ItemEnd::Database(error)
     } else {
-        ItemEnd::Job { reason: error.to_string(), permanent: false }
+        ItemEnd::Job {
+            reason: error.to_string(),
+            permanent: false,
+        }
     }
 }

@@ -16,9 +16,16 @@ use crate::door::{About, CONTRACT_VERSION, DoorError, Ended, Gone, Lease};
 use crate::generator::{Host, Trouble};
 
 pub enum Event {
-    Looked { room: Option<Room>, result: Result<Looked, LookError> },
+    Looked {
+        room: Option<Room>,
+        result: Result<Looked, LookError>,
+    },
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
-    Closed { job: Uuid, close: Close, result: Result<Ended, DoorError> },
+    Closed {
+        job: Uuid,
+        close: Close,
+        result: Result<Ended, DoorError>,
+    },
     Probed(Result<Host, Trouble>),
 }
 
@@ -53,7 +60,10 @@ pub enum LookError {
 
 impl Look {
     pub async fn take(self, tools: Arc<Tools>) -> Event {
-        Event::Looked { room: self.lease, result: self.steps(&tools).await }
+        Event::Looked {
+            room: self.lease,
+            result: self.steps(&tools).await,
+        }
     }
 
     async fn steps(&self, tools: &Tools) -> Result<Looked, LookError> {
@@ -79,7 +89,8 @@ impl Look {
             match self.lease {
                 Some((most, least)) => {
                     let most = i32::try_from(most).unwrap_or(i32::MAX);
-                    door.lease_jobs(self.executor, most, self.lease_seconds, least).await
+                    door.lease_jobs(self.executor, most, self.lease_seconds, least)
+                        .await
                 }
                 None => Ok(Vec::new()),
             }
@@ -98,7 +109,11 @@ fn fits(contract: i32) -> Result<(), LookError> {
     if contract == CONTRACT_VERSION {
         return Ok(());
     }
-    let advice = if contract > CONTRACT_VERSION { "update this executor" } else { "update the extension in the database" };
+    let advice = if contract > CONTRACT_VERSION {
+        "update this executor"
+    } else {
+        "update the extension in the database"
+    };
     Err(LookError::Misfit(format!(
         "the database speaks version {contract} of the executor's contract, this executor version {CONTRACT_VERSION}: {advice}"
     )))
@@ -126,7 +141,8 @@ impl Engine {
             return;
         }
         let (tools, text) = (Arc::clone(&self.tools), self.breaker.probe());
-        self.calls.spawn(async move { Event::Probed(tools.generator.probe(text).await) });
+        self.calls
+            .spawn(async move { Event::Probed(tools.generator.probe(text).await) });
     }
 
     pub(super) fn report_ends(&mut self) {
@@ -142,7 +158,11 @@ impl Engine {
                     }
                 });
                 let result = result.await;
-                Event::Closed { job: lease.job_id, close, result }
+                Event::Closed {
+                    job: lease.job_id,
+                    close,
+                    result,
+                }
             });
         }
     }
@@ -172,7 +192,11 @@ impl Engine {
             Ok(Event::Closed { job, close, result }) => self.closed(job, &close, result),
             Ok(Event::Probed(answer)) => self.probed(answer),
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.
-            Err(error) => return Err(Fatal::Stranded(format!("internal error, please report it: {error}"))),
+            Err(error) => {
+                return Err(Fatal::Stranded(format!(
+                    "internal error, please report it: {error}"
+                )));
+            }
         }
         Ok(())
     }
@@ -180,5 +204,7 @@ impl Engine {
 
 fn host_name() -> String {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    kernel.map(|name| name.trim().to_owned()).unwrap_or_else(|_| "unknown".into())
+    kernel
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_else(|_| "unknown".into())
 }

@@ -23,7 +23,11 @@ const DRAIN_FAILURES: u32 = 4;
 const MIN_TICK: Duration = Duration::from_millis(200);
 
 impl Engine {
-    pub(super) fn looked(&mut self, room: Option<Room>, result: Result<Looked, LookError>) -> Result<(), Fatal> {
+    pub(super) fn looked(
+        &mut self,
+        room: Option<Room>,
+        result: Result<Looked, LookError>,
+    ) -> Result<(), Fatal> {
         let now = Instant::now();
         let looked = match result {
             Ok(looked) => looked,
@@ -34,8 +38,14 @@ impl Engine {
             self.queue.ticking = !about.background_worker;
         }
         self.tools.vitals.looked(None);
-        let poll = looked.next_due.map_or(self.poll(), |due| due.clamp(MIN_TICK, self.poll()));
-        let missing: Vec<i32> = looked.leases.iter().map(|lease| lease.asked - lease.stored).collect();
+        let poll = looked
+            .next_due
+            .map_or(self.poll(), |due| due.clamp(MIN_TICK, self.poll()));
+        let missing: Vec<i32> = looked
+            .leases
+            .iter()
+            .map(|lease| lease.asked - lease.stored)
+            .collect();
         self.queue.looked(now, poll, room, &missing);
         if self.book.is_empty() {
             self.next_beat = now + self.tools.patience / 3;
@@ -113,12 +123,20 @@ impl Engine {
             Ok((id, end)) => (id, end),
             Err(error) if error.is_panic() => {
                 let reason = "internal error of the executor, please report it".to_owned();
-                (error.id(), ItemEnd::Job { reason, permanent: false })
+                (
+                    error.id(),
+                    ItemEnd::Job {
+                        reason,
+                        permanent: false,
+                    },
+                )
             }
             // Aborted by us.
             Err(error) => (error.id(), ItemEnd::Nothing),
         };
-        let Some((job, _)) = self.working.remove(&id) else { return };
+        let Some((job, _)) = self.working.remove(&id) else {
+            return;
+        };
         if let Some(held) = self.book.get_mut(job) {
             held.running -= 1;
             held.exhausted = false;
@@ -137,15 +155,23 @@ impl Engine {
             ItemEnd::Stored { .. } => self.breaker.wrote(),
             ItemEnd::Nothing | ItemEnd::GaveUp { .. } | ItemEnd::Job { .. } => {}
         }
-        let Some(held) = self.book.get_mut(job) else { return };
+        let Some(held) = self.book.get_mut(job) else {
+            return;
+        };
         match end {
             ItemEnd::Stored { stored } => (held.stored, held.rejected) = (held.stored.max(stored), 0),
             ItemEnd::Nothing => held.exhausted = true,
             ItemEnd::GaveUp { reason } => {
                 held.rejected += TRIES;
                 if held.rejected >= REJECTED_AT_MOST {
-                    let reason = format!("{} answers in a row were rejected, the last one because: {reason}", held.rejected);
-                    held.fate.get_or_insert(Close::Fail { reason, permanent: false });
+                    let reason = format!(
+                        "{} answers in a row were rejected, the last one because: {reason}",
+                        held.rejected
+                    );
+                    held.fate.get_or_insert(Close::Fail {
+                        reason,
+                        permanent: false,
+                    });
                 }
             }
             ItemEnd::Job { reason, permanent } => {
@@ -158,18 +184,30 @@ impl Engine {
     fn host_failed(&mut self, trouble: Trouble) {
         let now = Instant::now();
         let reason = trouble.reason.clone();
-        if let Some(pause) = self.breaker.trip(now, trouble) {
-            tracing::warn!(seconds = pause.as_secs_f64(), "{reason}; no jobs are leased until it answers");
+        // What was under way when the host failed says nothing new, and must not disturb a probe.
+        if self.breaker.is_closed()
+            && let Some(pause) = self.breaker.trip(now, trouble)
+        {
+            tracing::warn!(
+                seconds = pause.as_secs_f64(),
+                "{reason}; no jobs are leased until it answers"
+            );
             self.queue.hurry(now);
         }
-        let pause = self.breaker.due().map_or(1.0, |due| (due - now).as_secs_f64().ceil());
-        self.book.doom(&Close::Release { reason, delay: pause as i32 });
+        let pause = self
+            .breaker
+            .due()
+            .map_or(1.0, |due| (due - now).as_secs_f64().ceil());
+        self.book.doom(&Close::Release {
+            reason,
+            delay: pause as i32,
+        });
     }
 
     pub(super) fn probed(&mut self, answer: Result<Host, Trouble>) {
         match answer {
             Ok(host) => {
-                if self.tools.vitals.facts().model != host.model {
+                if self.tools.vitals.facts().model != host.model && self.tools.generator.name() != "builtin" {
                     tracing::info!(model = host.model, slots = host.slots, "the model host answers");
                 } else if self.breaker.trouble().is_some() {
                     tracing::info!("the model host answers again");
@@ -234,7 +272,11 @@ impl Engine {
         let trouble = self.breaker.trouble().map(ToString::to_string);
         let builtin = vitals.generator() == "builtin";
         vitals.update(|facts| {
-            facts.reason = if self.queue.is_reachable() { trouble } else { facts.last_error.clone() };
+            facts.reason = if self.queue.is_reachable() {
+                trouble
+            } else {
+                facts.last_error.clone()
+            };
             facts.state = match () {
                 () if self.stop.borrow().is_some() => "stopping",
                 () if !self.queue.is_reachable() || facts.reason.is_some() => "paused",

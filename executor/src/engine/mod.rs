@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
+pub use self::attempt::TRIES;
 use self::attempt::{Attempt, ItemEnd};
 use self::book::{Book, Close};
 use self::calls::{Event, Look};
@@ -142,7 +143,10 @@ impl Engine {
     /// Starts whatever can be started now.
     fn proceed(&mut self, now: Instant) {
         if let Some(deadline) = *self.stop.borrow() {
-            self.book.doom(&Close::Release { reason: "the executor was stopped".into(), delay: 0 });
+            self.book.doom(&Close::Release {
+                reason: "the executor was stopped".into(),
+                delay: 0,
+            });
             if now >= deadline {
                 self.items.abort_all();
             }
@@ -177,7 +181,11 @@ impl Engine {
 
     fn look(&mut self, now: Instant) {
         let idle = self.budget.saturating_sub(self.working.len());
-        let room = if self.may_begin() { self.book.room(idle, self.budget) } else { None };
+        let room = if self.may_begin() {
+            self.book.room(idle, self.budget)
+        } else {
+            None
+        };
         if let Some(lease) = self.queue.begin_look(now, room) {
             let look = Look {
                 executor: self.id,
@@ -192,10 +200,20 @@ impl Engine {
     }
 
     fn next_wake(&self, now: Instant) -> Instant {
-        let deadline = self.stop.borrow().map(|deadline| if now < deadline { deadline } else { deadline + LAST_WORDS });
+        let deadline = self.stop.borrow().map(|deadline| {
+            if now < deadline {
+                deadline
+            } else {
+                deadline + LAST_WORDS
+            }
+        });
         let beat = (!self.book.is_empty() && !self.beating).then_some(self.next_beat);
         let times = [self.queue.next_look(), beat, self.breaker.due(), deadline];
-        times.into_iter().flatten().min().map_or(now + LONGEST_SLEEP, |next| next.min(now + LONGEST_SLEEP))
+        times
+            .into_iter()
+            .flatten()
+            .min()
+            .map_or(now + LONGEST_SLEEP, |next| next.min(now + LONGEST_SLEEP))
     }
 
     /// True when there is nothing left to do here.

@@ -20,18 +20,33 @@ pub struct Number {
 
 impl Numbers {
     pub fn taken(&self) -> Vec<i32> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .copied()
+            .collect()
     }
 
     pub fn take(self: &Arc<Self>, item_no: i32) -> Number {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).insert(item_no);
-        Number { item_no, numbers: Arc::clone(self) }
+        self.taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(item_no);
+        Number {
+            item_no,
+            numbers: Arc::clone(self),
+        }
     }
 }
 
 impl Drop for Number {
     fn drop(&mut self) {
-        self.numbers.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.item_no);
+        self.numbers
+            .taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&self.item_no);
     }
 }
 

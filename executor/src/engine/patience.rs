@@ -43,7 +43,11 @@ mod tests {
         let calls = Cell::new(0);
         let call = || {
             calls.set(calls.get() + 1);
-            let result = if calls.get() < 4 { Err(away()) } else { Ok(calls.get()) };
+            let result = if calls.get() < 4 {
+                Err(away())
+            } else {
+                Ok(calls.get())
+            };
             async move { result }
         };
         assert_eq!(patiently(Duration::from_secs(30), call).await.unwrap(), 4);
@@ -52,7 +56,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn patience_ends_and_a_refusal_is_not_repeated() {
         let begun = Instant::now();
-        assert!(patiently(Duration::from_secs(30), || async { Err::<(), _>(away()) }).await.is_err());
+        assert!(
+            patiently(Duration::from_secs(30), || async { Err::<(), _>(away()) })
+                .await
+                .is_err()
+        );
         assert!(begun.elapsed() <= Duration::from_secs(30));
         let calls = Cell::new(0);
         let refused = || {

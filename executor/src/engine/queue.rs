@@ -32,7 +32,16 @@ pub type Room = (usize, i32);
 impl Queue {
     pub fn new(now: Instant) -> Self {
         let (looking, called, greeted, ticking) = (false, false, false, false);
-        Self { looking, called, empty_to: 0, next: now, failures: 0, greeted, ticking, batch: 1 }
+        Self {
+            looking,
+            called,
+            empty_to: 0,
+            next: now,
+            failures: 0,
+            greeted,
+            ticking,
+            batch: 1,
+        }
     }
 
     /// The database answered last time.
@@ -68,12 +77,16 @@ impl Queue {
     /// Begins a look if there is a reason for one: what to lease with it, if anything.
     #[allow(clippy::option_option, reason = "a look without a lease is a look too")]
     pub fn begin_look(&mut self, now: Instant, room: Option<Room>) -> Option<Option<Room>> {
-        let useful = self.greeted && self.is_reachable() && room.is_some_and(|(_, least)| least > self.empty_to);
+        let useful =
+            self.greeted && self.is_reachable() && room.is_some_and(|(_, least)| least > self.empty_to);
         if self.looking || !(useful || self.is_due(now)) {
             return None;
         }
         self.looking = true;
-        Some(room.filter(|_| self.greeted).map(|(most, least)| (most.min(self.batch), least)))
+        Some(
+            room.filter(|_| self.greeted)
+                .map(|(most, least)| (most.min(self.batch), least)),
+        )
     }
 
     /// A look has ended. `missing`: items that each of the leased jobs still wants.
@@ -82,7 +95,11 @@ impl Queue {
         self.next = now + poll;
         if let Some((most, least)) = room {
             let full = missing.len() >= most;
-            self.batch = if full && missing.iter().all(|items| *items <= 1) { (most * 2).min(64) } else { 1 };
+            self.batch = if full && missing.iter().all(|items| *items <= 1) {
+                (most * 2).min(64)
+            } else {
+                1
+            };
             if !full {
                 self.empty_to = self.empty_to.max(least);
             }
@@ -96,7 +113,9 @@ impl Queue {
     pub fn failed(&mut self, now: Instant) {
         self.greeted = false;
         self.empty_to = 0;
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8)).min(LONGEST_PAUSE);
+        let pause = FIRST_PAUSE
+            .saturating_mul(1 << self.failures.min(8))
+            .min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
         self.next = now + pause;
     }
@@ -119,7 +138,11 @@ mod tests {
 
     fn greeted(now: Instant) -> Queue {
         let mut queue = Queue::new(now);
-        assert_eq!(queue.begin_look(now, Some((4, 10))), Some(None), "first of all it asks what is there");
+        assert_eq!(
+            queue.begin_look(now, Some((4, 10))),
+            Some(None),
+            "first of all it asks what is there"
+        );
         queue.looked(now, POLL, None, &[]);
         queue
     }

@@ -50,10 +50,19 @@ impl Ask {
     /// Tells the model what it wrote before and what was wrong with it.
     pub fn tell(&mut self, answer: &str, problem: &str) {
         const LONGEST: usize = 8000;
-        let end = answer.char_indices().nth(LONGEST).map_or(answer.len(), |(at, _)| at);
+        let end = answer
+            .char_indices()
+            .nth(LONGEST)
+            .map_or(answer.len(), |(at, _)| at);
         let told = format!("This was rejected because: {problem}. Write the whole object again, corrected.");
-        self.messages.push(Message { role: "assistant".into(), content: answer[..end].into() });
-        self.messages.push(Message { role: "user".into(), content: told });
+        self.messages.push(Message {
+            role: "assistant".into(),
+            content: answer[..end].into(),
+        });
+        self.messages.push(Message {
+            role: "user".into(),
+            content: told,
+        });
     }
 }
 
@@ -90,7 +99,11 @@ pub struct Trouble {
 
 impl Trouble {
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), retry_after: None, ask_for_text: false }
+        Self {
+            reason: reason.into(),
+            retry_after: None,
+            ask_for_text: false,
+        }
     }
 }
 

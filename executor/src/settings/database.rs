@@ -58,23 +58,41 @@ impl Target {
         let host = match self.config.get_hosts().first() {
             Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
             Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
-            None => self.config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
+            None => self
+                .config
+                .get_hostaddrs()
+                .first()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         };
         let port = self.config.get_ports().first().copied().unwrap_or(5432);
         let user = self.config.get_user().unwrap_or("(login name)");
-        format!("{host}:{port}, database \"{}\", user \"{user}\"", self.config.get_dbname().unwrap_or(user))
+        format!(
+            "{host}:{port}, database \"{}\", user \"{user}\"",
+            self.config.get_dbname().unwrap_or(user)
+        )
     }
 }
 
 fn malformed(why: impl Into<String>) -> SettingsError {
     // The value may hold a password: what was given is described, not repeated.
-    SettingsError { field: "DATABASE_URL", given: why.into(), allowed: ALLOWED.into() }
+    SettingsError {
+        field: "DATABASE_URL",
+        given: why.into(),
+        allowed: ALLOWED.into(),
+    }
 }
 
 /// The driver's reason, unless it quotes the URL: an unescaped `?` in a password would be quoted.
 fn reason(error: &tokio_postgres::Error) -> String {
-    let detail = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    if detail.contains("unknown option") { "it has an unknown parameter".into() } else { detail }
+    let detail = std::error::Error::source(error)
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    if detail.contains("unknown option") {
+        "it has an unknown parameter".into()
+    } else {
+        detail
+    }
 }
 
 fn keep_passwords(pairs: &Pairs) {
@@ -93,7 +111,9 @@ fn take_tls(pairs: &mut Pairs) -> Result<TlsPlan, SettingsError> {
     });
     for unsupported in ["sslcert", "sslkey", "sslcrl", "service", "passfile"] {
         if pairs.take(unsupported).is_some() {
-            return Err(malformed(format!("it has {unsupported}, which is not supported here")));
+            return Err(malformed(format!(
+                "it has {unsupported}, which is not supported here"
+            )));
         }
     }
     let given = pairs.take("sslmode").unwrap_or_else(|| "prefer".into());
@@ -106,14 +126,22 @@ fn take_tls(pairs: &mut Pairs) -> Result<TlsPlan, SettingsError> {
 }
 
 fn take_ignored(pairs: &mut Pairs) -> Vec<String> {
-    IGNORED.iter().filter(|name| pairs.take(name).is_some()).map(ToString::to_string).collect()
+    IGNORED
+        .iter()
+        .filter(|name| pairs.take(name).is_some())
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Bounds on every wait: a half-open socket must not hold the program for hours.
 fn set_defaults(config: &mut tokio_postgres::Config) {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
         let debian = "/var/run/postgresql";
-        config.host_path(if std::path::Path::new(debian).is_dir() { debian } else { "/tmp" });
+        config.host_path(if std::path::Path::new(debian).is_dir() {
+            debian
+        } else {
+            "/tmp"
+        });
     }
     if config.get_application_name().is_none() {
         config.application_name("pg-worker-executor");
@@ -139,7 +167,10 @@ mod tests {
     fn libpq_parameters_that_the_driver_does_not_know_are_understood() {
         let url = "postgres://me:p%40ss@db.example:6543/game?sslmode=verify-full&sslrootcert=%2Fetc%2Fca%20x.pem&pgbouncer=true&application_name=x";
         let target = Target::parse(url).unwrap();
-        assert_eq!(target.tls, TlsPlan::new(TlsMode::VerifyFull, Some(Roots::File("/etc/ca x.pem".into()))));
+        assert_eq!(
+            target.tls,
+            TlsPlan::new(TlsMode::VerifyFull, Some(Roots::File("/etc/ca x.pem".into())))
+        );
         assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
         assert_eq!(target.config.get_application_name(), Some("x"));
         assert_eq!(target.config.get_password(), Some(&b"p@ss"[..]));
@@ -149,7 +180,8 @@ mod tests {
 
     #[test]
     fn key_value_strings_are_understood_too() {
-        let target = Target::parse("host=/tmp user='a b' password='it\\'s' sslmode=disable dbname=g").unwrap();
+        let target =
+            Target::parse("host=/tmp user='a b' password='it\\'s' sslmode=disable dbname=g").unwrap();
         assert_eq!(target.config.get_hosts(), [Host::Unix("/tmp".into())]);
         assert_eq!(target.config.get_password(), Some(&b"it's"[..]));
         assert_eq!(target.tls.mode, TlsMode::Disable);

@@ -18,7 +18,10 @@ pub fn split(text: &str) -> Option<Pairs> {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             (percent_decode(key), percent_decode(value))
         });
-        return Some(Pairs { base: Some(base.to_owned()), pairs: pairs.collect() });
+        return Some(Pairs {
+            base: Some(base.to_owned()),
+            pairs: pairs.collect(),
+        });
     }
     let pairs = key_values(text)?;
     (!pairs.is_empty()).then_some(Pairs { base: None, pairs })
@@ -26,7 +29,10 @@ pub fn split(text: &str) -> Option<Pairs> {
 
 impl Pairs {
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        self.pairs
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
     pub fn take(&mut self, key: &str) -> Option<String> {
@@ -45,10 +51,16 @@ impl Pairs {
     pub fn join(&self) -> String {
         let Some(base) = &self.base else {
             let quote = |value: &str| value.replace('\\', "\\\\").replace('\'', "\\'");
-            let pairs = self.pairs.iter().map(|(key, value)| format!("{key}='{}'", quote(value)));
+            let pairs = self
+                .pairs
+                .iter()
+                .map(|(key, value)| format!("{key}='{}'", quote(value)));
             return pairs.collect::<Vec<_>>().join(" ");
         };
-        let pairs = self.pairs.iter().map(|(key, value)| format!("{key}={}", percent_encode(value)));
+        let pairs = self
+            .pairs
+            .iter()
+            .map(|(key, value)| format!("{key}={}", percent_encode(value)));
         match pairs.collect::<Vec<_>>().join("&") {
             query if query.is_empty() => base.clone(),
             query => format!("{base}?{query}"),
@@ -107,7 +119,9 @@ fn percent_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b',' => out.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b',' => {
+                out.push(byte as char)
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

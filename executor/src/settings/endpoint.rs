@@ -15,7 +15,8 @@ impl Endpoint {
     pub fn parse(text: &str) -> Result<Self, SettingsError> {
         let refused = || SettingsError {
             field: "LOCAL_LLM_ENDPOINT",
-            given: format!("\"{}\"", clean(text)),
+            // Before an @ there may be a password, and without a scheme nothing else would know it.
+            given: format!("\"{}\"", clean(text.rsplit('@').next().unwrap_or(text))),
             allowed: ALLOWED.into(),
         };
         let mut base = reqwest::Url::parse(text.trim()).map_err(|_| refused())?;
@@ -26,7 +27,10 @@ impl Endpoint {
             keep_secret(password);
         }
         let path = base.path().trim_end_matches('/');
-        let path = path.trim_end_matches("/chat/completions").trim_end_matches("/models").to_owned();
+        let path = path
+            .trim_end_matches("/chat/completions")
+            .trim_end_matches("/models")
+            .to_owned();
         base.set_path(&path);
         base.set_query(None);
         base.set_fragment(None);
@@ -63,20 +67,38 @@ mod tests {
 
     #[test]
     fn whatever_people_paste_leads_to_the_same_base() {
-        for text in ["http://h:1/v1", "http://h:1/v1/", " http://h:1/v1/chat/completions", "http://h:1/v1/models"] {
+        for text in [
+            "http://h:1/v1",
+            "http://h:1/v1/",
+            " http://h:1/v1/chat/completions",
+            "http://h:1/v1/models",
+        ] {
             let endpoint = Endpoint::parse(text).unwrap();
             assert_eq!(endpoint.join("/models").as_str(), "http://h:1/v1/models");
         }
         let bare = Endpoint::parse("http://h:1").unwrap();
         assert!(!bare.has_path());
-        assert_eq!(bare.with_path("/v1").join("/models").as_str(), "http://h:1/v1/models");
+        assert_eq!(
+            bare.with_path("/v1").join("/models").as_str(),
+            "http://h:1/v1/models"
+        );
     }
 
     #[test]
     fn what_is_no_url_is_refused_with_an_example() {
-        for text in ["", "localhost:1234", "192.168.0.1", "ftp://h/v1", "http://", "not a url"] {
+        for text in [
+            "",
+            "localhost:1234",
+            "192.168.0.1",
+            "ftp://h/v1",
+            "http://",
+            "not a url",
+        ] {
             let refusal = Endpoint::parse(text).unwrap_err().to_string();
-            assert!(refusal.contains("LOCAL_LLM_ENDPOINT") && refusal.contains("/v1"), "{refusal}");
+            assert!(
+                refusal.contains("LOCAL_LLM_ENDPOINT") && refusal.contains("/v1"),
+                "{refusal}"
+            );
         }
     }
 }

@@ -14,7 +14,10 @@ pub struct Refusal {
 fn whole(variable: &'static str, text: &str, what: &str, low: u64, high: u64) -> Result<u64, Refusal> {
     match text.trim().parse::<u64>() {
         Ok(number) if (low..=high).contains(&number) => Ok(number),
-        _ => Err(Refusal { variable, allowed: format!("a whole number{what} from {low} to {high}") }),
+        _ => Err(Refusal {
+            variable,
+            allowed: format!("a whole number{what} from {low} to {high}"),
+        }),
     }
 }
 
@@ -29,7 +32,14 @@ fn seconds(variable: &'static str, text: &str, low: f64, high: f64) -> Result<Du
 }
 
 pub fn poll_interval(text: &str) -> Result<Duration, Refusal> {
-    whole("WORKER_POLL_INTERVAL_MS", text, " of milliseconds", 100, 86_400_000).map(Duration::from_millis)
+    whole(
+        "WORKER_POLL_INTERVAL_MS",
+        text,
+        " of milliseconds",
+        100,
+        86_400_000,
+    )
+    .map(Duration::from_millis)
 }
 
 pub fn port(text: &str) -> Result<u16, Refusal> {
@@ -79,7 +89,10 @@ mod tests {
     fn a_refusal_names_the_variable_and_the_rule() {
         for bad in ["0", "abc", "-1", "99", "1e99", ""] {
             let refusal = poll_interval(bad).unwrap_err().to_string();
-            assert!(refusal.contains("WORKER_POLL_INTERVAL_MS") && refusal.contains("from 100"), "{refusal}");
+            assert!(
+                refusal.contains("WORKER_POLL_INTERVAL_MS") && refusal.contains("from 100"),
+                "{refusal}"
+            );
         }
         for bad in ["0", "70000", "http"] {
             assert!(port(bad).unwrap_err().to_string().contains("from 1 to 65535"));

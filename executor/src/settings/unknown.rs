@@ -18,7 +18,10 @@ pub fn unknown_variables(present: impl Iterator<Item = String>, known: &[String]
     let mut unknown: Vec<Unknown> = present
         .filter(ours)
         .filter(|name| !known.contains(name))
-        .map(|name| Unknown { nearest: nearest(&name, known), name })
+        .map(|name| Unknown {
+            nearest: nearest(&name, known),
+            name,
+        })
         .collect();
     unknown.sort_by(|a, b| a.name.cmp(&b.name));
     unknown
@@ -38,16 +41,29 @@ mod tests {
     use super::*;
 
     fn known() -> Vec<String> {
-        ["DATABASE_URL", "WORKER_POLL_INTERVAL_MS", "WORKER_PORT", "LOCAL_LLM_ENDPOINT"]
-            .map(String::from)
-            .to_vec()
+        [
+            "DATABASE_URL",
+            "WORKER_POLL_INTERVAL_MS",
+            "WORKER_PORT",
+            "LOCAL_LLM_ENDPOINT",
+        ]
+        .map(String::from)
+        .to_vec()
     }
 
     #[test]
     fn misspelt_names_come_with_the_nearest_known_one() {
-        let present = ["WORKER_POLL_INTERVALL_MS", "LOCAL_LLM_ENDPIONT", "PATH", "WORKER_PORT"];
+        let present = [
+            "WORKER_POLL_INTERVALL_MS",
+            "LOCAL_LLM_ENDPIONT",
+            "PATH",
+            "WORKER_PORT",
+        ];
         let found = unknown_variables(present.map(String::from).into_iter(), &known());
-        let pairs: Vec<_> = found.iter().map(|u| (u.name.as_str(), u.nearest.as_deref())).collect();
+        let pairs: Vec<_> = found
+            .iter()
+            .map(|u| (u.name.as_str(), u.nearest.as_deref()))
+            .collect();
         assert_eq!(
             pairs,
             [
@@ -60,6 +76,12 @@ mod tests {
     #[test]
     fn a_name_like_none_of_ours_gets_no_suggestion() {
         let found = unknown_variables(["WORKER_XYZZY".to_owned()].into_iter(), &known());
-        assert_eq!(found, [Unknown { name: "WORKER_XYZZY".into(), nearest: None }]);
+        assert_eq!(
+            found,
+            [Unknown {
+                name: "WORKER_XYZZY".into(),
+                nearest: None
+            }]
+        );
     }
 }

@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
 mod background;
 mod claims;
+mod executor;
 mod guide;
 mod harness;
 mod install;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::report::{Finding, Report};
 use super::{installation, remedy};
-use crate::commands;
+use crate::commands::{self, Failure};
 use crate::door::{Door, DoorError, Server};
 use crate::listen;
 use crate::settings::Options;
@@ -37,12 +37,13 @@ pub async fn check(options: &Options, report: &mut Report) -> Option<Door> {
 
 async fn reach(options: &Options, report: &mut Report) -> Result<(Door, Server), Finding> {
     const NAME: &str = "database";
-    let door = commands::door(options).map_err(|failure| {
-        Finding::fail(
+    let door = commands::door(options).map_err(|failure| match failure {
+        Failure::Door(error) => remedy::finding(NAME, &error, None),
+        other => Finding::fail(
             NAME,
-            failure.to_string(),
+            other.to_string(),
             "set DATABASE_URL, in the environment or in .env",
-        )
+        ),
     })?;
     let label = door.pool().target().label();
     let sent = Utc::now();
@@ -72,7 +73,10 @@ async fn reach(options: &Options, report: &mut Report) -> Result<(Door, Server),
 
 async fn notification(door: &Door, options: &Options) -> Finding {
     match listen::echo(door).await {
-        Ok(Some(time)) => Finding::ok("notification", format!("arrives after {} ms", time.as_millis())),
+        Ok(Some(time)) => Finding::ok(
+            "notification",
+            format!("arrives after {:.1} ms", time.as_secs_f64() * 1000.0),
+        ),
         Ok(None) => deaf(door.pool().target().config.get_ports(), options.poll_interval_ms),
         Err(error) => remedy::finding("notification", &error, None),
     }
@@ -122,12 +126,15 @@ fn skew(sent: DateTime<Utc>, answered: DateTime<Utc>, database: DateTime<Utc>) -
 
 fn agreement_of_clocks(skew: f64) -> Finding {
     const NAME: &str = "clock";
-    let side = if skew < 0.0 { "behind" } else { "ahead" };
     if skew.abs() <= TOLERATED_SKEW {
-        return Finding::ok(NAME, format!("the database's is {:.3} s {side}", skew.abs()));
+        return Finding::ok(
+            NAME,
+            format!("this machine's and the database's are {:.3} s apart", skew.abs()),
+        );
     }
+    let side = if skew < 0.0 { "behind" } else { "ahead" };
     let text = format!(
-        "the database's is {:.0} s {side}; leases do not mind, times in logs differ",
+        "the database's is {:.0} s {side}; leases do not mind, for the database counts them, but times in logs differ",
         skew.abs()
     );
     Finding::warn(NAME, text, "let both machines take their time from NTP")

@@ -121,7 +121,6 @@ mod tests {
         About {
             version: Some("0.1.0".into()),
             schema_version: Some("0.1.0".into()),
-            contract_version: Some(1),
             preloaded: true,
             background_worker: true,
             library_version: Some("0.1.0".into()),

@@ -46,7 +46,7 @@ pub async fn check(options: &Options, report: &mut Report) -> Option<Box<dyn Gen
     match llm.probe(false).await {
         Ok(host) => {
             report.tell(&Finding::ok("model host", answers(&host, sent)));
-            report.tell(&model(&llm.models(), options.llm_model.as_deref(), &host));
+            report.tell(&model(&llm.models(), options.model().as_deref(), &host));
             Some(Box::new(llm))
         }
         Err(trouble) => {

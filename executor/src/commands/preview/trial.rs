@@ -5,12 +5,10 @@
 use serde_json::Value;
 
 use crate::door::{Door, DoorError, Order, Rejection};
+use crate::engine::TRIES;
 use crate::extract;
 use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
 use crate::schema::{SchemaError, Schemas};
-
-/// As many as an item of a job gets.
-pub const TRIES: i32 = 3;
 
 pub struct Trial<'a> {
     pub door: &'a Door,

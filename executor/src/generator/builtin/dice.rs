@@ -43,7 +43,11 @@ mod tests {
         let drawn: Vec<i64> = (0..5).map(|_| dice.between(1, 1000)).collect();
         let mut again = Dice::new(42);
         assert_eq!(drawn, (0..5).map(|_| again.between(1, 1000)).collect::<Vec<_>>());
-        assert_eq!(Dice::new(7).between(1, 1_000_000), FIRST_OF_SEED_7, "a stored seed must keep its item");
+        assert_eq!(
+            Dice::new(7).between(1, 1_000_000),
+            FIRST_OF_SEED_7,
+            "a stored seed must keep its item"
+        );
     }
 
     const FIRST_OF_SEED_7: i64 = 157_797;

@@ -30,9 +30,17 @@ pub enum GrammarError {
     #[error("unknown directive \"{0}\"")]
     UnknownDirective(String),
     #[error("{directive} takes {takes}, not {given}")]
-    BadDirective { directive: &'static str, takes: &'static str, given: String },
+    BadDirective {
+        directive: &'static str,
+        takes: &'static str,
+        given: String,
+    },
     #[error("{directive}: {low} is above {high}")]
-    Backwards { directive: &'static str, low: String, high: String },
+    Backwards {
+        directive: &'static str,
+        low: String,
+        high: String,
+    },
     #[error("{directive}: fewer than {wanted} different ones can be made")]
     TooFew { directive: &'static str, wanted: usize },
     #[error("a placeholder is not closed in \"{0}\"")]
@@ -75,7 +83,10 @@ impl<'a> Writer<'a> {
             Value::Array(list) => list.iter().map(|part| self.expand(part)).collect(),
             Value::Object(map) => match single_directive(map) {
                 Some((name, argument)) => self.directive(name, argument),
-                None => map.iter().map(|(key, part)| Ok((key.clone(), self.expand(part)?))).collect(),
+                None => map
+                    .iter()
+                    .map(|(key, part)| Ok((key.clone(), self.expand(part)?)))
+                    .collect(),
             },
             plain => Ok(plain.clone()),
         }
@@ -103,11 +114,22 @@ impl<'a> Writer<'a> {
         let (value, capital) = match *piece {
             Piece::Literal(text) => (Value::String(text.to_owned()), false),
             Piece::Variable(name) => (self.variable(name)?, false),
-            Piece::Rule { rule, remember: None, capital } => (self.rule(rule)?, capital),
-            Piece::Rule { rule, remember: Some(name), capital } => (self.remember(name, rule)?, capital),
+            Piece::Rule {
+                rule,
+                remember: None,
+                capital,
+            } => (self.rule(rule)?, capital),
+            Piece::Rule {
+                rule,
+                remember: Some(name),
+                capital,
+            } => (self.remember(name, rule)?, capital),
             Piece::Remembered { name, capital } => {
                 let known = self.remembered.get(name).cloned();
-                (known.ok_or_else(|| GrammarError::NotRemembered(name.to_owned()))?, capital)
+                (
+                    known.ok_or_else(|| GrammarError::NotRemembered(name.to_owned()))?,
+                    capital,
+                )
             }
         };
         Ok(match value {
@@ -138,8 +160,14 @@ impl<'a> Writer<'a> {
     }
 
     fn alternatives(&self, name: &str) -> Made<&'a [Value]> {
-        let rule = self.rules.and_then(|rules| rules.get(name)).and_then(Value::as_array);
-        match rule.ok_or_else(|| GrammarError::UnknownRule(name.to_owned()))?.as_slice() {
+        let rule = self
+            .rules
+            .and_then(|rules| rules.get(name))
+            .and_then(Value::as_array);
+        match rule
+            .ok_or_else(|| GrammarError::UnknownRule(name.to_owned()))?
+            .as_slice()
+        {
             [] => Err(GrammarError::EmptyRule(name.to_owned())),
             alternatives => Ok(alternatives),
         }
@@ -159,7 +187,9 @@ impl<'a> Writer<'a> {
         match name {
             "$int" => {
                 let (low, high) = self.range("$int", argument)?;
-                Ok(Value::from(self.dice.between(low.ceil() as i64, high.floor() as i64)))
+                Ok(Value::from(
+                    self.dice.between(low.ceil() as i64, high.floor() as i64),
+                ))
             }
             "$real" => self.real(argument),
             "$pick" => self.pick(argument),
@@ -184,7 +214,9 @@ impl<'a> Writer<'a> {
                 self.expand(&list[chosen])
             }
             Value::String(text) => match self.expand_text(text)? {
-                Value::Array(mut list) if !list.is_empty() => Ok(list.swap_remove(self.dice.below(list.len()))),
+                Value::Array(mut list) if !list.is_empty() => {
+                    Ok(list.swap_remove(self.dice.below(list.len())))
+                }
                 _ => Err(bad()),
             },
             _ => Err(bad()),
@@ -193,7 +225,9 @@ impl<'a> Writer<'a> {
 
     fn repeat(&mut self, argument: &'a Value) -> Made<Value> {
         let takes = "{\"of\": …, \"count\": [least, most]}";
-        let template = argument.get("of").ok_or_else(|| bad("$repeat", takes, argument))?;
+        let template = argument
+            .get("of")
+            .ok_or_else(|| bad("$repeat", takes, argument))?;
         let (low, count) = self.count("$repeat", argument)?;
         let key = argument.get("distinct_by").and_then(Value::as_str);
         let mut seen = HashSet::new();
@@ -205,15 +239,27 @@ impl<'a> Writer<'a> {
             match element? {
                 Some(element) => made.push(element),
                 None if made.len() >= low => break,
-                None => return Err(GrammarError::TooFew { directive: "$repeat", wanted: low }),
+                None => {
+                    return Err(GrammarError::TooFew {
+                        directive: "$repeat",
+                        wanted: low,
+                    });
+                }
             }
         }
         Ok(Value::Array(made))
     }
 
     /// One more element whose `key` was not seen yet; None when chance does not give one.
-    fn fresh(&mut self, template: &'a Value, key: Option<&str>, seen: &mut HashSet<String>) -> Made<Option<Value>> {
-        let Some(key) = key else { return self.expand(template).map(Some) };
+    fn fresh(
+        &mut self,
+        template: &'a Value,
+        key: Option<&str>,
+        seen: &mut HashSet<String>,
+    ) -> Made<Option<Value>> {
+        let Some(key) = key else {
+            return self.expand(template).map(Some);
+        };
         for _ in 0..DISTINCT_TRIES {
             let element = self.expand(template)?;
             let mark = element.get(key).unwrap_or(&element).to_string();
@@ -226,11 +272,17 @@ impl<'a> Writer<'a> {
 
     fn sample(&mut self, argument: &'a Value) -> Made<Value> {
         let takes = "{\"from\": \"rule\", \"count\": [least, most]}";
-        let rule = argument.get("from").and_then(Value::as_str).ok_or_else(|| bad("$sample", takes, argument))?;
+        let rule = argument
+            .get("from")
+            .and_then(Value::as_str)
+            .ok_or_else(|| bad("$sample", takes, argument))?;
         let mut left: Vec<&'a Value> = self.alternatives(rule)?.iter().collect();
         let (low, count) = self.count("$sample", argument)?;
         if left.len() < low {
-            return Err(GrammarError::TooFew { directive: "$sample", wanted: low });
+            return Err(GrammarError::TooFew {
+                directive: "$sample",
+                wanted: low,
+            });
         }
         let mut made = Vec::new();
         for _ in 0..count.min(left.len()) {
@@ -241,7 +293,9 @@ impl<'a> Writer<'a> {
     }
 
     fn join(&mut self, argument: &'a Value) -> Made<Value> {
-        let parts = argument.as_array().ok_or_else(|| bad("$join", "a list of texts", argument))?;
+        let parts = argument
+            .as_array()
+            .ok_or_else(|| bad("$join", "a list of texts", argument))?;
         let mut words = Vec::new();
         for part in parts {
             match self.expand(part)? {
@@ -274,14 +328,20 @@ impl<'a> Writer<'a> {
         };
         let (low, high) = (self.number(directive, low)?, self.number(directive, high)?);
         if low > high {
-            return Err(GrammarError::Backwards { directive, low: low.to_string(), high: high.to_string() });
+            return Err(GrammarError::Backwards {
+                directive,
+                low: low.to_string(),
+                high: high.to_string(),
+            });
         }
         Ok((low, high))
     }
 
     fn number(&mut self, directive: &'static str, template: &'a Value) -> Made<f64> {
         let value = self.expand(template)?;
-        value.as_f64().ok_or_else(|| bad(directive, "numbers, or their names as \"{=name}\"", template))
+        value
+            .as_f64()
+            .ok_or_else(|| bad(directive, "numbers, or their names as \"{=name}\"", template))
     }
 }
 
@@ -291,7 +351,11 @@ fn single_directive(map: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn bad(directive: &'static str, takes: &'static str, given: &Value) -> GrammarError {
-    GrammarError::BadDirective { directive, takes, given: given.to_string() }
+    GrammarError::BadDirective {
+        directive,
+        takes,
+        given: given.to_string(),
+    }
 }
 
 #[cfg(test)]

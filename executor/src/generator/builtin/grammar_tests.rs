@@ -5,7 +5,8 @@ use serde_json::json;
 use super::*;
 
 fn made(item: Value, rules: Value, seed: i64) -> Made<Value> {
-    let context = json!({"low": 3, "high": 5, "cr": 0.25, "place": "a mill", "list": ["x", "y"], "pair": {"a": 1}});
+    let context =
+        json!({"low": 3, "high": 5, "cr": 0.25, "place": "a mill", "list": ["x", "y"], "pair": {"a": 1}});
     write(&json!({"item": item, "rules": rules}), &context, seed)
 }
 
@@ -15,8 +16,9 @@ fn one_seed_gives_one_item_and_many_seeds_give_many() {
     let rules = json!({"adj": ["old", "new", "red"], "thing": ["{adj} bell", "door"]});
     let first = made(item.clone(), rules.clone(), 1).unwrap();
     assert_eq!(first, made(item.clone(), rules.clone(), 1).unwrap());
-    let different: HashSet<String> =
-        (0..50).map(|seed| made(item.clone(), rules.clone(), seed).unwrap().to_string()).collect();
+    let different: HashSet<String> = (0..50)
+        .map(|seed| made(item.clone(), rules.clone(), seed).unwrap().to_string())
+        .collect();
     assert!(different.len() > 40);
 }
 
@@ -51,7 +53,8 @@ fn numbers_stay_in_their_ranges() {
 
 #[test]
 fn repeat_counts_and_tells_elements_apart() {
-    let item = json!({"$repeat": {"of": {"no": "{=index}", "name": "{n}"}, "count": [2, 3], "distinct_by": "name"}});
+    let item =
+        json!({"$repeat": {"of": {"no": "{=index}", "name": "{n}"}, "count": [2, 3], "distinct_by": "name"}});
     for seed in 0..50 {
         let list = made(item.clone(), json!({"n": ["a", "b", "c"]}), seed).unwrap();
         let list = list.as_array().unwrap();
@@ -61,7 +64,13 @@ fn repeat_counts_and_tells_elements_apart() {
         assert_eq!(names.len(), list.len());
     }
     let too_few = made(item, json!({"n": ["a"]}), 1);
-    assert_eq!(too_few, Err(GrammarError::TooFew { directive: "$repeat", wanted: 2 }));
+    assert_eq!(
+        too_few,
+        Err(GrammarError::TooFew {
+            directive: "$repeat",
+            wanted: 2
+        })
+    );
 }
 
 #[test]
@@ -94,7 +103,9 @@ fn mistakes_are_named() {
         (json!("{empty}"), "no alternatives"),
     ];
     for (item, expected) in cases {
-        let error = made(item.clone(), json!({"loop": ["{loop}"], "empty": []}), 1).unwrap_err().to_string();
+        let error = made(item.clone(), json!({"loop": ["{loop}"], "empty": []}), 1)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(expected), "{item}: {error}");
     }
     assert_eq!(write(&Value::Null, &Value::Null, 1), Err(GrammarError::Missing));

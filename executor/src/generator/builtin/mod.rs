@@ -28,18 +28,29 @@ impl Generator for Builtin {
 
     fn write<'a>(&'a self, ask: &'a Ask) -> Boxed<'a, Result<Draft, Miss>> {
         Box::pin(async move {
-            let item =
-                Self::item(&ask.grammar, &ask.context, ask.seed).map_err(|error| Miss::Job {
-                    reason: format!("the built-in generator cannot write this kind: {error}"),
-                    permanent: true,
-                })?;
+            let item = Self::item(&ask.grammar, &ask.context, ask.seed).map_err(|error| Miss::Job {
+                reason: format!("the built-in generator cannot write this kind: {error}"),
+                permanent: true,
+            })?;
             // As text, like a model's: the checks behind are the same.
-            let answer = Answer { content: item.to_string(), ..Answer::default() };
-            Ok(Draft { answer, model: "builtin".into(), ..Draft::default() })
+            let answer = Answer {
+                content: item.to_string(),
+                ..Answer::default()
+            };
+            Ok(Draft {
+                answer,
+                model: "builtin".into(),
+                ..Draft::default()
+            })
         })
     }
 
     fn probe(&self, _text: bool) -> Boxed<'_, Result<Host, Trouble>> {
-        Box::pin(async { Ok(Host { model: Some("builtin".into()), slots: None }) })
+        Box::pin(async {
+            Ok(Host {
+                model: Some("builtin".into()),
+                slots: None,
+            })
+        })
     }
 }

@@ -9,8 +9,15 @@ use super::GrammarError;
 pub enum Piece<'a> {
     Literal(&'a str),
     Variable(&'a str),
-    Rule { rule: &'a str, remember: Option<&'a str>, capital: bool },
-    Remembered { name: &'a str, capital: bool },
+    Rule {
+        rule: &'a str,
+        remember: Option<&'a str>,
+        capital: bool,
+    },
+    Remembered {
+        name: &'a str,
+        capital: bool,
+    },
 }
 
 /// The pieces of a string in order.
@@ -18,7 +25,10 @@ pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, GrammarError> {
     let mut pieces = Vec::new();
     let mut rest = text;
     while let Some(open) = rest.find('{') {
-        let close = rest[open..].find('}').ok_or_else(|| GrammarError::Unclosed(text.to_owned()))? + open;
+        let close = rest[open..]
+            .find('}')
+            .ok_or_else(|| GrammarError::Unclosed(text.to_owned()))?
+            + open;
         if open > 0 {
             pieces.push(Piece::Literal(&rest[..open]));
         }
@@ -41,14 +51,24 @@ fn placeholder(inner: &str) -> Piece<'_> {
     };
     match inner.split_once(':') {
         Some(("", name)) => Piece::Remembered { name, capital },
-        Some((name, rule)) => Piece::Rule { rule, remember: Some(name), capital },
-        None => Piece::Rule { rule: inner, remember: None, capital },
+        Some((name, rule)) => Piece::Rule {
+            rule,
+            remember: Some(name),
+            capital,
+        },
+        None => Piece::Rule {
+            rule: inner,
+            remember: None,
+            capital,
+        },
     }
 }
 
 pub fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
 #[cfg(test)]
@@ -58,7 +78,11 @@ mod tests {
     #[test]
     fn every_placeholder_is_told_apart() {
         let found = pieces("The {^adj} {who:first} of {=place}, {:who}{^:who}").unwrap();
-        let rule = |rule, remember, capital| Piece::Rule { rule, remember, capital };
+        let rule = |rule, remember, capital| Piece::Rule {
+            rule,
+            remember,
+            capital,
+        };
         assert_eq!(
             found,
             [
@@ -69,8 +93,14 @@ mod tests {
                 Piece::Literal(" of "),
                 Piece::Variable("place"),
                 Piece::Literal(", "),
-                Piece::Remembered { name: "who", capital: false },
-                Piece::Remembered { name: "who", capital: true },
+                Piece::Remembered {
+                    name: "who",
+                    capital: false
+                },
+                Piece::Remembered {
+                    name: "who",
+                    capital: true
+                },
             ]
         );
         assert!(matches!(pieces("open {rule"), Err(GrammarError::Unclosed(_))));

@@ -28,8 +28,17 @@ pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, Fault> 
         first = loaded_model(wire, &base).await.or(first);
     }
     let llama_server = list["data"][0]["owned_by"] == "llamacpp";
-    let slots = if llama_server { slots(wire, &base).await } else { None };
-    Ok(Found { base, models, first, slots })
+    let slots = if llama_server {
+        slots(wire, &base).await
+    } else {
+        None
+    };
+    Ok(Found {
+        base,
+        models,
+        first,
+        slots,
+    })
 }
 
 /// `/models` under the base, with `/v1` for who left it out.
@@ -43,27 +52,35 @@ async fn models(wire: &Wire, endpoint: &Endpoint) -> Result<(Endpoint, Value), F
             Err(fault) => return Err(fault),
         }
     }
-    wire.get(endpoint.join("/models")).await.map(|list| (endpoint.clone(), list))
+    wire.get(endpoint.join("/models"))
+        .await
+        .map(|list| (endpoint.clone(), list))
 }
 
 fn chat_models(list: &Value) -> Vec<String> {
     let entries = list["data"].as_array().or_else(|| list["models"].as_array());
-    let names = entries.into_iter().flatten().filter_map(|entry| entry["id"].as_str());
+    let names = entries
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry["id"].as_str());
     let chats = |name: &&str| !NO_CHAT.iter().any(|part| name.to_lowercase().contains(part));
     names.filter(chats).map(ToOwned::to_owned).collect()
 }
 
 async fn loaded_model(wire: &Wire, base: &Endpoint) -> Option<String> {
     let list = wire.get(base.with_path("/").join("/api/v0/models")).await.ok()?;
-    let loaded = list["data"].as_array()?.iter().find(|entry| {
-        entry["state"] == "loaded" && matches!(entry["type"].as_str(), Some("llm" | "vlm"))
-    });
+    let loaded = list["data"]
+        .as_array()?
+        .iter()
+        .find(|entry| entry["state"] == "loaded" && matches!(entry["type"].as_str(), Some("llm" | "vlm")));
     loaded?["id"].as_str().map(ToOwned::to_owned)
 }
 
 async fn slots(wire: &Wire, base: &Endpoint) -> Option<usize> {
     let props = wire.get(base.with_path("/").join("/props")).await.ok()?;
-    let slots = props["total_slots"].as_u64().and_then(|slots| usize::try_from(slots).ok());
+    let slots = props["total_slots"]
+        .as_u64()
+        .and_then(|slots| usize::try_from(slots).ok());
     slots.filter(|slots| (1..=64).contains(slots))
 }
 

@@ -23,7 +23,11 @@ pub enum Fault {
     #[error("the connection broke in the middle of the answer: {0}")]
     Broken(String),
     #[error("HTTP {status}: {message}")]
-    Status { status: StatusCode, message: String, retry_after: Option<Duration> },
+    Status {
+        status: StatusCode,
+        message: String,
+        retry_after: Option<Duration>,
+    },
     #[error(transparent)]
     Spoiled(#[from] Spoiled),
 }
@@ -47,8 +51,15 @@ impl Fault {
     }
 
     pub fn from_status(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let retry_after = headers.get("retry-after").and_then(|value| value.to_str().ok()).and_then(wait_of);
-        Self::Status { status, message: message_of(body), retry_after }
+        let retry_after = headers
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok())
+            .and_then(wait_of);
+        Self::Status {
+            status,
+            message: message_of(body),
+            retry_after,
+        }
     }
 
     pub fn status(&self) -> Option<u16> {
@@ -60,11 +71,20 @@ impl Fault {
 
     /// The prompt does not fit into the model's context: no repetition will change that.
     pub fn prompt_too_long(&self) -> bool {
-        let (Self::Status { message, .. } | Self::Spoiled(Spoiled::Error(message))) = self else { return false };
+        let (Self::Status { message, .. } | Self::Spoiled(Spoiled::Error(message))) = self else {
+            return false;
+        };
         let message = message.to_lowercase();
-        ["exceed_context", "context length", "context size", "context window", "context_length", "n_ctx"]
-            .iter()
-            .any(|sign| message.contains(sign))
+        [
+            "exceed_context",
+            "context length",
+            "context size",
+            "context window",
+            "context_length",
+            "n_ctx",
+        ]
+        .iter()
+        .any(|sign| message.contains(sign))
     }
 
     /// The host as a whole, beyond doubt, and what a person can do about it.
@@ -88,8 +108,16 @@ impl Fault {
             _ => None,
         };
         let ask_for_text = !matches!(self, Self::Connect(_));
-        let reason = if ask_for_text { format!("{place} answers: {self}{advice}") } else { self.to_string() };
-        Trouble { reason, retry_after, ask_for_text }
+        let reason = if ask_for_text {
+            format!("{place} answers: {self}{advice}")
+        } else {
+            self.to_string()
+        };
+        Trouble {
+            reason,
+            retry_after,
+            ask_for_text,
+        }
     }
 }
 
@@ -102,14 +130,21 @@ fn wait_of(value: &str) -> Option<Duration> {
 fn message_of(body: &[u8]) -> String {
     let text = match serde_json::from_slice::<Value>(body) {
         Ok(json) => {
-            let kind = json["error"]["type"].as_str().map(|kind| format!(" ({kind})")).unwrap_or_default();
+            let kind = json["error"]["type"]
+                .as_str()
+                .map(|kind| format!(" ({kind})"))
+                .unwrap_or_default();
             error_of(&json).unwrap_or_else(|| json.to_string()) + &kind
         }
         Err(_) => String::from_utf8_lossy(body).into_owned(),
     };
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let end = line.char_indices().nth(300).map_or(line.len(), |(at, _)| at);
-    if line.is_empty() { "(no message)".into() } else { clean(&line[..end]) }
+    if line.is_empty() {
+        "(no message)".into()
+    } else {
+        clean(&line[..end])
+    }
 }
 
 #[cfg(test)]
@@ -117,7 +152,11 @@ mod tests {
     use super::*;
 
     fn fault(status: u16, body: &str) -> Fault {
-        Fault::from_status(StatusCode::from_u16(status).unwrap(), &HeaderMap::new(), body.as_bytes())
+        Fault::from_status(
+            StatusCode::from_u16(status).unwrap(),
+            &HeaderMap::new(),
+            body.as_bytes(),
+        )
     }
 
     #[test]
@@ -132,9 +171,19 @@ mod tests {
 
     #[test]
     fn messages_of_all_servers_are_read() {
-        let loading = fault(503, r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#);
-        assert_eq!(loading.to_string(), "HTTP 503 Service Unavailable: Loading model (unavailable_error)");
-        assert!(fault(404, r#"{"error":"No models loaded"}"#).to_string().contains("No models loaded"));
+        let loading = fault(
+            503,
+            r#"{"error":{"message":"Loading model","type":"unavailable_error","code":503}}"#,
+        );
+        assert_eq!(
+            loading.to_string(),
+            "HTTP 503 Service Unavailable: Loading model (unavailable_error)"
+        );
+        assert!(
+            fault(404, r#"{"error":"No models loaded"}"#)
+                .to_string()
+                .contains("No models loaded")
+        );
         let long = r#"{"error":{"message":"request (4010 tokens) exceeds the available context size","type":"exceed_context_size_error"}}"#;
         assert!(fault(400, long).prompt_too_long());
         assert!(!fault(400, "{}").prompt_too_long());

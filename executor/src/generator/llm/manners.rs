@@ -29,15 +29,29 @@ pub struct Manners {
 }
 
 impl Manners {
-    pub const FULL: Self = Self { form: Form::Schema, plain: false, quiet: false };
+    pub const FULL: Self = Self {
+        form: Form::Schema,
+        plain: false,
+        quiet: false,
+    };
 
     /// The next thing to leave out after a refusal; None when there is nothing left.
     pub fn step_down(self) -> Option<Self> {
         match (self.form, self.plain) {
-            (Form::Schema, _) => Some(Self { form: Form::Object, ..self }),
-            (Form::Object, _) => Some(Self { form: Form::Text, ..self }),
+            (Form::Schema, _) => Some(Self {
+                form: Form::Object,
+                ..self
+            }),
+            (Form::Object, _) => Some(Self {
+                form: Form::Text,
+                ..self
+            }),
             // Full form again: it may have been the parameters all along.
-            (Form::Text, false) => Some(Self { form: Form::Schema, plain: true, quiet: false }),
+            (Form::Text, false) => Some(Self {
+                form: Form::Schema,
+                plain: true,
+                quiet: false,
+            }),
             (Form::Text, true) => None,
         }
     }
@@ -101,18 +115,34 @@ mod tests {
         use Form::{Object, Schema, Text};
         assert_eq!(
             forms,
-            [(Schema, false), (Object, false), (Text, false), (Schema, true), (Object, true), (Text, true)]
+            [
+                (Schema, false),
+                (Object, false),
+                (Text, false),
+                (Schema, true),
+                (Object, true),
+                (Text, true)
+            ]
         );
     }
 
     #[test]
     fn what_was_learnt_holds_for_all_bounds_of_a_kind_and_no_other_model() {
         let memory = Memory::default();
-        let learnt = Manners { form: Form::Text, ..Manners::FULL };
+        let learnt = Manners {
+            form: Form::Text,
+            ..Manners::FULL
+        };
         memory.keep("m", &json!({"level": {"minimum": 1}}), learnt);
         assert_eq!(memory.recall("m", &json!({"level": {"minimum": 7}})), learnt);
-        assert_eq!(memory.recall("other", &json!({"level": {"minimum": 7}})), Manners::FULL);
+        assert_eq!(
+            memory.recall("other", &json!({"level": {"minimum": 7}})),
+            Manners::FULL
+        );
         memory.forget();
-        assert_eq!(memory.recall("m", &json!({"level": {"minimum": 7}})), Manners::FULL);
+        assert_eq!(
+            memory.recall("m", &json!({"level": {"minimum": 7}})),
+            Manners::FULL
+        );
     }
 }

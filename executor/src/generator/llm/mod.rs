@@ -50,7 +50,14 @@ impl Llm {
         bounds: Bounds,
     ) -> Result<Self, WireError> {
         let wire = Wire::new(key, bounds)?;
-        Ok(Self { wire, endpoint, model, found: RwLock::default(), memory: Memory::default(), suspicion: Default::default() })
+        Ok(Self {
+            wire,
+            endpoint,
+            model,
+            found: RwLock::default(),
+            memory: Memory::default(),
+            suspicion: Default::default(),
+        })
     }
 
     async fn item(&self, ask: &Ask) -> Result<Draft, Miss> {
@@ -76,7 +83,8 @@ impl Llm {
     /// What worked is kept; and a model whose thoughts used up the answer shall not think next time.
     fn learn(&self, model: &str, ask: &Ask, manners: Manners, collected: &Collected) {
         let answer = &collected.answer;
-        let only_thoughts = answer.content.trim().is_empty() && !answer.reasoning.is_empty() && answer.cut_off;
+        let only_thoughts =
+            answer.content.trim().is_empty() && !answer.reasoning.is_empty() && answer.cut_off;
         let quiet = manners.quiet || only_thoughts;
         if manners != Manners::FULL || quiet {
             self.memory.keep(model, &ask.schema, Manners { quiet, ..manners });
@@ -89,7 +97,10 @@ impl Llm {
             return Miss::Host(trouble);
         }
         if fault.prompt_too_long() {
-            return Miss::Job { reason: format!("the prompt does not fit the model's context: {fault}"), permanent: true };
+            return Miss::Job {
+                reason: format!("the prompt does not fit the model's context: {fault}"),
+                permanent: true,
+            };
         }
         let _one_at_a_time = self.suspicion.lock().await;
         let word = timeout(SUSPICION.min(self.wire.bounds.first_token), self.look(true)).await;
@@ -116,13 +127,18 @@ impl Llm {
         let found = match discovery::discover(&self.wire, &self.endpoint).await {
             Ok(found) => found,
             // Not every server lists its models; with a name we can do without.
-            Err(fault) if fault.status() == Some(404) && self.model.is_some() => {
-                Found { base: self.endpoint.clone(), models: Vec::new(), first: None, slots: None }
-            }
+            Err(fault) if fault.status() == Some(404) && self.model.is_some() => Found {
+                base: self.endpoint.clone(),
+                models: Vec::new(),
+                first: None,
+                slots: None,
+            },
             Err(fault) => return Err(unusable(&fault, &place)),
         };
         if self.model.is_none() && found.first.is_none() {
-            return Err(Trouble::new(format!("{place} has no model loaded; load one there, or name one in LOCAL_LLM_MODEL")));
+            return Err(Trouble::new(format!(
+                "{place} has no model loaded; load one there, or name one in LOCAL_LLM_MODEL"
+            )));
         }
         *self.found.write().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
         Ok(found)
@@ -136,13 +152,19 @@ impl Llm {
             let spoken = self.wire.chat(url, &request::probe(&model)).await;
             spoken.map_err(|fault| unusable(&fault, &self.endpoint.label()))?;
         }
-        Ok(Host { model: Some(model), slots: found.slots })
+        Ok(Host {
+            model: Some(model),
+            slots: found.slots,
+        })
     }
 
     /// All models that the host lists, for the doctor.
     pub fn models(&self) -> Vec<String> {
         let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
-        found.as_ref().map(|found| found.models.clone()).unwrap_or_default()
+        found
+            .as_ref()
+            .map(|found| found.models.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -173,12 +195,25 @@ fn not_the_host(fault: &Fault, ask: &Ask) -> Miss {
     match &ask.model {
         Some(model) if refused => {
             let reason = format!("the server refuses model \"{model}\" (content_pools.model): {fault}");
-            Miss::Job { reason, permanent: false }
+            Miss::Job {
+                reason,
+                permanent: false,
+            }
         }
-        _ if refused => Miss::Job { reason: format!("the server refuses the request: {fault}"), permanent: false },
+        _ if refused => Miss::Job {
+            reason: format!("the server refuses the request: {fault}"),
+            permanent: false,
+        },
         _ => {
-            let class = if matches!(fault, Fault::Spoiled(Spoiled::Blank)) { "not_json" } else { "empty" };
-            Miss::Answer(Rejection { class, reason: fault.to_string() })
+            let class = if matches!(fault, Fault::Spoiled(Spoiled::Blank)) {
+                "not_json"
+            } else {
+                "empty"
+            };
+            Miss::Answer(Rejection {
+                class,
+                reason: fault.to_string(),
+            })
         }
     }
 }

@@ -5,8 +5,14 @@ use serde_json::{Map, Value, json};
 use super::manners::{Form, Manners};
 use crate::generator::Ask;
 
-const PLAIN_PARAMETERS: [&str; 6] =
-    ["temperature", "top_p", "max_tokens", "presence_penalty", "frequency_penalty", "stop"];
+const PLAIN_PARAMETERS: [&str; 6] = [
+    "temperature",
+    "top_p",
+    "max_tokens",
+    "presence_penalty",
+    "frequency_penalty",
+    "stop",
+];
 /// These are ours to set; an override of a kind must not break the protocol.
 const RESERVED: [&str; 5] = ["model", "messages", "stream", "stream_options", "response_format"];
 const MOST_TOKENS: i64 = 32_768;
@@ -20,7 +26,9 @@ pub fn body(ask: &Ask, model: &str, manners: Manners) -> Value {
         }
     }
     if let Some(tokens) = body.get("max_tokens").and_then(Value::as_i64) {
-        let more = tokens.saturating_mul(i64::from(ask.room)).clamp(tokens, MOST_TOKENS.max(tokens));
+        let more = tokens
+            .saturating_mul(i64::from(ask.room))
+            .clamp(tokens, MOST_TOKENS.max(tokens));
         body.insert("max_tokens".into(), more.into());
     }
     body.insert("model".into(), model.into());
@@ -54,7 +62,9 @@ fn messages(ask: &Ask, manners: Manners) -> Value {
         && let Some(last) = messages.iter_mut().rev().find(|message| message.role == "user")
     {
         let schema = &ask.schema;
-        last.content.push_str(&format!("\n\nAnswer with one JSON object that fits this JSON Schema:\n{schema}"));
+        last.content.push_str(&format!(
+            "\n\nAnswer with one JSON object that fits this JSON Schema:\n{schema}"
+        ));
     }
     json!(messages)
 }
@@ -79,7 +89,10 @@ mod tests {
 
     fn ask() -> Ask {
         Ask {
-            messages: vec![Message { role: "user".into(), content: "Write.".into() }],
+            messages: vec![Message {
+                role: "user".into(),
+                content: "Write.".into(),
+            }],
             schema: json!({"type": "object"}),
             sampling: json!({"temperature": 1.0, "min_p": 0.05, "max_tokens": 900, "stream": false}),
             model: None,
@@ -93,17 +106,36 @@ mod tests {
     #[test]
     fn the_full_request() {
         let body = body(&ask(), "m", Manners::FULL);
-        assert_eq!(body["response_format"]["json_schema"]["schema"], json!({"type": "object"}));
-        assert_eq!((&body["min_p"], &body["max_tokens"], &body["stream"]), (&json!(0.05), &json!(1800), &json!(true)));
+        assert_eq!(
+            body["response_format"]["json_schema"]["schema"],
+            json!({"type": "object"})
+        );
+        assert_eq!(
+            (&body["min_p"], &body["max_tokens"], &body["stream"]),
+            (&json!(0.05), &json!(1800), &json!(true))
+        );
         assert!(body["seed"].as_i64().unwrap() >= 0);
         assert!(body.get("reasoning_effort").is_none());
     }
 
     #[test]
     fn without_schema_on_the_wire_it_is_in_the_prompt() {
-        let body = body(&ask(), "m", Manners { form: Form::Text, plain: true, quiet: true });
+        let body = body(
+            &ask(),
+            "m",
+            Manners {
+                form: Form::Text,
+                plain: true,
+                quiet: true,
+            },
+        );
         assert!(body.get("response_format").is_none() && body.get("min_p").is_none());
-        assert!(body["messages"][0]["content"].as_str().unwrap().contains("JSON Schema"));
+        assert!(
+            body["messages"][0]["content"]
+                .as_str()
+                .unwrap()
+                .contains("JSON Schema")
+        );
         assert_eq!(body["chat_template_kwargs"]["enable_thinking"], json!(false));
     }
 }

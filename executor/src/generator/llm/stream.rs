@@ -58,7 +58,11 @@ impl Collector {
             grown |= self.line(line.trim())?;
         }
         self.buffer.drain(..begin);
-        if self.buffer.len() > LONGEST_LINE { Err(Spoiled::TooLong) } else { Ok(grown) }
+        if self.buffer.len() > LONGEST_LINE {
+            Err(Spoiled::TooLong)
+        } else {
+            Ok(grown)
+        }
     }
 
     /// The end of the body: what is left may be an answer that was not streamed.
@@ -99,26 +103,40 @@ impl Collector {
         if let Some(model) = chunk["model"].as_str() {
             collected.model = Some(model.to_owned());
         }
-        collected.prompt_tokens = chunk["usage"]["prompt_tokens"].as_i64().or(collected.prompt_tokens);
-        collected.completion_tokens = chunk["usage"]["completion_tokens"].as_i64().or(collected.completion_tokens);
+        collected.prompt_tokens = chunk["usage"]["prompt_tokens"]
+            .as_i64()
+            .or(collected.prompt_tokens);
+        collected.completion_tokens = chunk["usage"]["completion_tokens"]
+            .as_i64()
+            .or(collected.completion_tokens);
         let choice = &chunk["choices"][0];
         if let Some(reason) = choice["finish_reason"].as_str() {
             collected.finished = true;
             collected.answer.cut_off = reason == "length";
         }
-        let delta = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
+        let delta = if choice["delta"].is_object() {
+            &choice["delta"]
+        } else {
+            &choice["message"]
+        };
         self.grow(delta)
     }
 
     fn grow(&mut self, delta: &Value) -> Result<bool, Spoiled> {
         let answer = &mut self.collected.answer;
         let content = delta["content"].as_str().unwrap_or_default();
-        let thought = ["reasoning_content", "reasoning"].iter().find_map(|field| delta[field].as_str());
+        let thought = ["reasoning_content", "reasoning"]
+            .iter()
+            .find_map(|field| delta[field].as_str());
         let thought = thought.unwrap_or_default();
         answer.content.push_str(content);
         answer.reasoning.push_str(thought);
         let spaces = content.chars().rev().take_while(|c| c.is_whitespace()).count();
-        self.blank = if spaces == content.chars().count() { self.blank + spaces } else { spaces };
+        self.blank = if spaces == content.chars().count() {
+            self.blank + spaces
+        } else {
+            spaces
+        };
         if self.blank > LONGEST_BLANK {
             return Err(Spoiled::Blank);
         }
@@ -131,7 +149,10 @@ impl Collector {
 
 /// The message of `{"error": "text"}`, `{"error": {"message": …}}` and `{"detail": …}`.
 pub fn error_of(body: &Value) -> Option<String> {
-    let error = body.get("error").filter(|error| !error.is_null()).or_else(|| body.get("detail"))?;
+    let error = body
+        .get("error")
+        .filter(|error| !error.is_null())
+        .or_else(|| body.get("detail"))?;
     let message = error.as_str().or_else(|| error["message"].as_str());
     Some(message.map_or_else(|| error.to_string(), ToOwned::to_owned))
 }
@@ -157,7 +178,10 @@ mod tests {
             let collected = collector.end().unwrap();
             assert_eq!(collected.answer.content, "{\"tïtle\":1}");
             assert_eq!(collected.answer.reasoning, "hm");
-            assert_eq!((collected.prompt_tokens, collected.completion_tokens), (Some(7), Some(9)));
+            assert_eq!(
+                (collected.prompt_tokens, collected.completion_tokens),
+                (Some(7), Some(9))
+            );
             assert!(collected.finished && !collected.answer.cut_off);
         }
     }
@@ -177,9 +201,15 @@ mod tests {
 
     #[test]
     fn errors_after_200_are_errors() {
-        for body in [r#"{"error":"no model"}"#, "data: {\"error\":{\"message\":\"no model\"}}\n\n"] {
+        for body in [
+            r#"{"error":"no model"}"#,
+            "data: {\"error\":{\"message\":\"no model\"}}\n\n",
+        ] {
             let mut collector = Collector::default();
-            let spoiled = collector.feed(body.as_bytes()).err().or_else(|| collector.end().err());
+            let spoiled = collector
+                .feed(body.as_bytes())
+                .err()
+                .or_else(|| collector.end().err());
             assert_eq!(spoiled, Some(Spoiled::Error("no model".into())));
         }
         let mut collector = Collector::default();
@@ -188,7 +218,8 @@ mod tests {
 
     #[test]
     fn endless_answers_end() {
-        let chunk = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n");
+        let chunk =
+            |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n");
         let until_spoiled = |text: &str| {
             let mut collector = Collector::default();
             (0..100_000).find_map(|_| collector.feed(chunk(text).as_bytes()).err())

@@ -58,7 +58,9 @@ impl Wire {
             let body = small_body(response, &place).await?;
             serde_json::from_slice(&body).map_err(|_| Fault::Spoiled(Spoiled::NoStream))
         };
-        timeout(SMALL_WAIT, exchange).await.unwrap_or_else(|_| Err(late(&place, "an answer", SMALL_WAIT)))
+        timeout(SMALL_WAIT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(late(&place, "an answer", SMALL_WAIT)))
     }
 
     /// Sends a chat request and collects the answer. Dropping this future closes the stream, which
@@ -77,7 +79,9 @@ impl Wire {
                 Ok(Collector::whole(&small_body(response, &place).await?)?)
             }
         };
-        timeout(bounds.whole, answer).await.unwrap_or_else(|_| Err(late(&place, "the whole answer", bounds.whole)))
+        timeout(bounds.whole, answer)
+            .await
+            .unwrap_or_else(|_| Err(late(&place, "the whole answer", bounds.whole)))
     }
 
     async fn send(&self, request: reqwest::RequestBuilder, place: &str) -> Result<Response, Fault> {
@@ -85,7 +89,10 @@ impl Wire {
             Some(key) => request.bearer_auth(key.reveal()),
             None => request,
         };
-        let response = request.send().await.map_err(|error| Fault::from_reqwest(&error, place))?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| Fault::from_reqwest(&error, place))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -95,16 +102,25 @@ impl Wire {
     }
 }
 
-async fn collect(mut response: Response, first: Instant, bounds: Bounds, place: &str) -> Result<Collected, Fault> {
+async fn collect(
+    mut response: Response,
+    first: Instant,
+    bounds: Bounds,
+    place: &str,
+) -> Result<Collected, Fault> {
     let mut collector = Collector::default();
     let mut begun = false;
     let mut until = first;
     loop {
-        let chunk = timeout_at(until, response.chunk()).await.map_err(|_| match begun {
-            true => late(place, "the next token", bounds.between_tokens),
-            false => late(place, "the first token", bounds.first_token),
-        })?;
-        let Some(bytes) = chunk.map_err(|error| Fault::from_reqwest(&error, place))? else { break };
+        let chunk = timeout_at(until, response.chunk())
+            .await
+            .map_err(|_| match begun {
+                true => late(place, "the next token", bounds.between_tokens),
+                false => late(place, "the first token", bounds.first_token),
+            })?;
+        let Some(bytes) = chunk.map_err(|error| Fault::from_reqwest(&error, place))? else {
+            break;
+        };
         if collector.feed(&bytes)? {
             begun = true;
         }
@@ -121,13 +137,20 @@ async fn collect(mut response: Response, first: Instant, bounds: Bounds, place: 
 }
 
 fn is_stream(response: &Response) -> bool {
-    let kind = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let kind = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
     !kind.is_some_and(|kind| kind.contains("json"))
 }
 
 async fn small_body(mut response: Response, place: &str) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
-    while let Some(bytes) = response.chunk().await.map_err(|error| Fault::from_reqwest(&error, place))? {
+    while let Some(bytes) = response
+        .chunk()
+        .await
+        .map_err(|error| Fault::from_reqwest(&error, place))?
+    {
         body.extend_from_slice(&bytes);
         if body.len() > LONGEST_JSON {
             return Err(Spoiled::TooLong.into());
@@ -138,9 +161,17 @@ async fn small_body(mut response: Response, place: &str) -> Result<Vec<u8>, Faul
 
 fn place(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+    format!(
+        "{}://{}{port}{}",
+        url.scheme(),
+        url.host_str().unwrap_or_default(),
+        url.path()
+    )
 }
 
 fn late(place: &str, what: &str, bound: Duration) -> Fault {
-    Fault::Late(format!("{place} did not send {what} within {} s", bound.as_secs_f64()))
+    Fault::Late(format!(
+        "{place} did not send {what} within {} s",
+        bound.as_secs_f64()
+    ))
 }
