@@ -8,5 +8,7 @@ mod install;
 mod jobs;
 mod plans;
 mod queue;
+mod refusals;
 mod scripts;
 mod steps;
+mod work;

@@ -22,7 +22,9 @@ fn the_background_workers_notification_wakes_an_idle_executor() {
 fn where_no_notification_comes_the_queue_is_polled() {
     let database = Database::quiet();
     let mut session = database.session();
-    session.run("alter table worker_jobs disable trigger job_enqueued; update content_pools set enabled = false");
+    session.run(
+        "alter table worker_jobs disable trigger job_enqueued; update content_pools set enabled = false",
+    );
     let executor = Executor::on(&database)
         .env("WORKER_POLL_INTERVAL_MS", "300")
         .start();
