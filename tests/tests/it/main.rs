@@ -6,6 +6,7 @@ mod guide;
 mod harness;
 mod install;
 mod jobs;
+mod llama;
 mod plans;
 mod queue;
 mod refusals;
