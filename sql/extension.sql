@@ -46,8 +46,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using
     errcode = 'invalid_parameter_value',
-    message = format('%s: %s is not allowed', p_field,
-                     coalesce(left(p_given, 100) || case when length(p_given) > 100 then '…' else '' end, 'NULL')),
+    -- A blank text would not be seen without its quotes.
+    message = format('%s: %s is not allowed', p_field, case when btrim(p_given) = '' then quote_literal(left(p_given, 100))
+                     else coalesce(left(p_given, 100) || case when length(p_given) > 100 then '…' else '' end, 'NULL') end),
     detail = format('Allowed: %s.', p_allowed);
 end $$;
 comment on function worker.refuse(text, text, text) is
@@ -702,7 +703,7 @@ begin
     perform worker.refuse('p_least_priority', p_least_priority::text, 'an integer from 1 to 10');
   end if;
   return query
-  with due as (
+  select l.* from worker.begin_leases(p_executor, p_lease_seconds, array(
     select pick.id
       from generate_series(1, p_least_priority) as level(priority)
      cross join lateral (
@@ -712,20 +713,65 @@ begin
         order by j.run_at, j.id
         limit p_limit
         for update skip locked) pick
-     limit p_limit),
-  leased as (
+     limit p_limit)) l;
+end $$;
+comment on function worker.lease_jobs(uuid, integer, integer, integer) is
+'Takes up to p_limit due jobs, the most urgent first, for p_lease_seconds (5 to 3600). p_least_priority: none less urgent than this (an executor with its hands full asks only for what is more urgent). Each comes with a lease token, to be named in every later call about the job. Renew with worker.heartbeat about every third of the lease. An attempt is charged here and given back by worker.release_job.';
+
+create or replace function worker.begin_leases(p_executor uuid, p_lease_seconds integer, p_job_ids uuid[])
+returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
+               asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  return query
+  with leased as (
     update public.worker_jobs j
        set status = 'running', started_at = v_now, executor_id = p_executor, attempts = j.attempts + 1,
            lease_token = gen_random_uuid(), lease_expires_at = v_now + make_interval(secs => p_lease_seconds)
-      from due where j.id = due.id
+     where j.id = any (p_job_ids)
     returning j.*)
   select l.id, l.lease_token, l.job_type, k.kind, l.priority, l.parameters, l.asked, l.stored, l.attempts,
          l.max_attempts, l.lease_expires_at
     from leased l left join worker.kinds k on k.job_type = l.job_type
    order by l.priority, l.run_at, l.id;
 end $$;
-comment on function worker.lease_jobs(uuid, integer, integer, integer) is
-'Takes up to p_limit due jobs, the most urgent first, for p_lease_seconds (5 to 3600). p_least_priority: none less urgent than this (an executor with its hands full asks only for what is more urgent). Each comes with a lease token, to be named in every later call about the job. Renew with worker.heartbeat about every third of the lease. An attempt is charged here and given back by worker.release_job.';
+comment on function worker.begin_leases(uuid, integer, uuid[]) is
+'Makes pending jobs that the caller has locked running, each with a new lease token.';
+
+create or replace function worker.lease_for_empty_pool(p_executor uuid, p_lease_seconds integer default 30)
+returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
+               asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_pool record;
+  v_job uuid;
+begin
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  perform worker.check_lease_seconds(p_lease_seconds);
+  if p_executor is null then
+    perform worker.refuse('p_executor', null, 'the uuid of the executor');
+  end if;
+  for v_pool in select p.* from worker.pools() p where p.enabled and p.min_size > 0 loop
+    if worker.count_available(v_pool.item_table, v_pool.scope_parameter, v_pool.scope, 1) = 0 then
+      select j.id into v_job from public.worker_jobs j
+       where j.job_type = v_pool.job_type and j.status = 'pending' and j.run_at <= clock_timestamp()
+         and (v_pool.scope = '' or j.parameters ->> 'campaign_seed' = v_pool.scope)
+       order by j.priority, j.run_at limit 1
+       for update skip locked;
+      exit when v_job is not null;
+    end if;
+  end loop;
+  if v_job is not null then
+    return query select l.* from worker.begin_leases(p_executor, p_lease_seconds, array[v_job]) l;
+  end if;
+end $$;
+comment on function worker.lease_for_empty_pool(uuid, integer) is
+'Takes a due job of a pool in which nothing is left, if there is one: for an executor whose model cannot be reached and which may write from word lists rather than leave players with nothing.';
 
 create or replace function worker.check_lease_seconds(p_lease_seconds integer) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -744,7 +790,9 @@ declare
 begin
   perform worker.require_read_committed();
   perform worker.check_lease_seconds(p_lease_seconds);
-  if cardinality(p_job_ids) is distinct from cardinality(p_lease_tokens) then
+  if p_job_ids is null then
+    perform worker.refuse('p_job_ids', null, 'a list of job ids');
+  elsif cardinality(p_job_ids) is distinct from cardinality(p_lease_tokens) then
     perform worker.refuse('p_lease_tokens', cardinality(p_lease_tokens)::text || ' tokens', 'one token for each job');
   end if;
   -- In the order of ids, as everything that locks several jobs.
@@ -2770,7 +2818,7 @@ create or replace function worker.refuse_encounter_filter(p_location_type text, 
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if btrim(p_location_type) = '' then
-    perform worker.refuse('location_type', quote_literal(p_location_type), 'a text that is not blank, or NULL for any location');
+    perform worker.refuse('location_type', p_location_type, 'a text that is not blank, or NULL for any location');
   elsif p_min_cr in ('nan', 'infinity', '-infinity') then
     perform worker.refuse('min_cr', p_min_cr::text, 'a number, or NULL for no lower bound');
   elsif p_max_cr in ('nan', 'infinity', '-infinity') then

@@ -13,6 +13,7 @@ mod extract;
 mod generator;
 mod listen;
 mod logging;
+mod metrics;
 mod redact;
 mod schema;
 mod serve;

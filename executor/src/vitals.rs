@@ -1,20 +1,29 @@
 //! What the program knows about itself: written by the engine, read by /health, /metrics, the
 //! executor's row in the database, and the progress display.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use prometheus_client::metrics::histogram::Histogram;
+use serde::Serialize;
 use tokio::time::Instant;
+
+use crate::redact::clean;
 
 /// A loop that did not turn for this long is stuck: it sleeps at most a few seconds at a time.
 const STUCK_AFTER: Duration = Duration::from_secs(60);
+/// Upper bounds of the histogram: from word lists to a large model on a slow card.
+const ANSWER_SECONDS: [f64; 12] = [
+    0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 900.0,
+];
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub items_stored: u64,
     pub answers_rejected: u64,
+    pub rejected_by: BTreeMap<&'static str, u64>,
     pub duplicates: u64,
     pub jobs_completed: u64,
     pub jobs_failed: u64,
@@ -22,6 +31,13 @@ pub struct Counters {
     pub jobs_lost: u64,
     pub prompt_tokens: u64,
     pub completion_tokens: u64,
+}
+
+impl Counters {
+    pub fn reject(&mut self, class: &'static str) {
+        self.answers_rejected += 1;
+        *self.rejected_by.entry(class).or_default() += 1;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +65,8 @@ pub struct Vitals {
     poll: Duration,
     generator: &'static str,
     facts: Mutex<Facts>,
+    /// How long the model took for an answer.
+    pub llm_seconds: Histogram,
 }
 
 impl Vitals {
@@ -75,6 +93,7 @@ impl Vitals {
             poll,
             generator,
             facts: Mutex::new(facts),
+            llm_seconds: Histogram::new(ANSWER_SECONDS),
         }
     }
 
@@ -135,7 +154,7 @@ impl Vitals {
     }
 
     /// The answer of `/health`, in the shape that its users know, with more behind it.
-    pub fn health(&self) -> (bool, Value) {
+    pub fn health(&self) -> (bool, Health) {
         let broken = self.broken();
         let facts = self.facts();
         let status = match (&broken, facts.jobs, facts.last_look) {
@@ -143,26 +162,52 @@ impl Vitals {
             (None, 1.., _) | (None, _, None) => "running",
             (None, 0, Some(_)) => "success",
         };
-        let body = json!({
-            "status": status,
-            "lastRunTime": facts.last_look.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
-            "lastRunError": broken.as_ref().or(facts.last_error.as_ref()),
-            "workerInterval": format!("polls every {}", interval(self.poll)),
-            "uptime": self.started.elapsed().as_secs(),
-            "version": env!("CARGO_PKG_VERSION"),
-            "generator": self.generator,
-            "model": facts.model,
-            "llm": facts.llm,
-            "breaker": facts.breaker,
-            "state": facts.state,
-            "reason": facts.reason,
-            "jobs": facts.jobs,
-            "inFlight": facts.in_flight,
-            "budget": facts.budget,
-            "listening": facts.listening,
-        });
+        let body = Health {
+            status,
+            last_run_time: facts
+                .last_look
+                .map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)),
+            last_run_error: broken.clone().or(facts.last_error).map(|text| clean(&text)),
+            worker_interval: format!("polls every {}", interval(self.poll)),
+            uptime: self.started.elapsed().as_secs(),
+            version: env!("CARGO_PKG_VERSION"),
+            generator: self.generator,
+            model: facts.model,
+            llm: facts.llm,
+            breaker: facts.breaker,
+            state: facts.state,
+            reason: facts.reason.map(|text| clean(&text)),
+            jobs: facts.jobs,
+            in_flight: facts.in_flight,
+            budget: facts.budget,
+            listening: facts.listening,
+        };
         (broken.is_none(), body)
     }
+}
+
+/// The answer of `/health`: first what its users have always read.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `success`, `running` or `error`.
+    pub status: &'static str,
+    last_run_time: Option<String>,
+    last_run_error: Option<String>,
+    worker_interval: String,
+    /// Seconds.
+    uptime: u64,
+    version: &'static str,
+    generator: &'static str,
+    model: Option<String>,
+    llm: &'static str,
+    breaker: &'static str,
+    state: &'static str,
+    reason: Option<String>,
+    jobs: usize,
+    in_flight: usize,
+    budget: usize,
+    listening: bool,
 }
 
 /// `60s`, or `1500ms` where it is no whole number of seconds.
@@ -176,20 +221,26 @@ fn interval(poll: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+
+    fn health(vitals: &Vitals) -> (bool, Value) {
+        let (well, body) = vitals.health();
+        (well, serde_json::to_value(body).unwrap())
+    }
 
     #[tokio::test(start_paused = true)]
     async fn health_has_the_shape_that_its_users_know() {
         let vitals = Vitals::new(Duration::from_secs(60), "builtin");
-        assert_eq!(vitals.health().1["status"], "running");
+        assert_eq!(health(&vitals).1["status"], "running");
         vitals.looked(None);
-        let (fine, body) = vitals.health();
+        let (fine, body) = health(&vitals);
         assert!(fine);
         assert_eq!(body["status"], "success");
         assert_eq!(body["workerInterval"], "polls every 60s");
         assert!(body["uptime"].is_u64() && body["lastRunError"].is_null());
         assert!(body["lastRunTime"].as_str().unwrap().ends_with('Z'));
         vitals.update(|facts| facts.jobs = 2);
-        assert_eq!(vitals.health().1["status"], "running");
+        assert_eq!(health(&vitals).1["status"], "running");
     }
 
     #[tokio::test(start_paused = true)]
@@ -198,10 +249,10 @@ mod tests {
         vitals.looked(Some("refused".into()));
         tokio::time::advance(Duration::from_secs(119)).await;
         vitals.turned();
-        assert!(vitals.health().0);
-        assert_eq!(vitals.health().1["lastRunError"], "refused");
+        assert!(health(&vitals).0);
+        assert_eq!(health(&vitals).1["lastRunError"], "refused");
         tokio::time::advance(Duration::from_secs(2)).await;
-        let (fine, body) = vitals.health();
+        let (fine, body) = health(&vitals);
         assert!(!fine && body["status"] == "error");
     }
 

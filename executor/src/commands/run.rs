@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use super::{Failure, door, generator};
 use crate::engine::{Engine, Plan, Stop, Tools};
+use crate::generator::{Builtin, Generator};
 use crate::listen::Listener;
 use crate::schema::Schemas;
 use crate::serve;
-use crate::settings::Options;
+use crate::settings::{Fallback, Options};
 use crate::vitals::Vitals;
 
 pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
@@ -27,7 +28,7 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
         "starting"
     );
     say_who_writes(options);
-    let server = tokio::spawn(listening.answer(Arc::clone(&tools.vitals)));
+    let server = tokio::spawn(listening.answer(Arc::clone(&tools)));
     let listener = Listener::start(tools.door.clone());
     let plan = plan(options, false);
     let result = Engine::new(tools, plan, Some(listener), stop).run().await;
@@ -39,11 +40,16 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
 
 pub fn tools(options: &Options) -> Result<Arc<Tools>, Failure> {
     let generator = generator(options)?;
+    let fallback: Option<Arc<dyn Generator>> = match options.fallback {
+        Fallback::Builtin if generator.name() != "builtin" => Some(Arc::new(Builtin)),
+        Fallback::Builtin | Fallback::None => None,
+    };
     let vitals = Arc::new(Vitals::new(options.poll_interval_ms, generator.name()));
     let patience = Duration::from_secs(u64::from(options.lease_seconds.unsigned_abs()));
     Ok(Arc::new(Tools {
         door: door(options)?,
         generator,
+        fallback,
         schemas: Schemas::default(),
         vitals,
         patience,
@@ -55,6 +61,8 @@ pub fn plan(options: &Options, drain: bool) -> Plan {
         poll: options.poll_interval_ms,
         lease_seconds: options.lease_seconds,
         max_in_flight: options.max_in_flight,
+        // Who calls for one round now means now.
+        hours: options.active_hours.clone().filter(|_| !drain),
         drain,
     }
 }

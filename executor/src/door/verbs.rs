@@ -101,6 +101,14 @@ impl Door {
         rows.iter().map(Lease::from_row).collect()
     }
 
+    /// Takes a due job of a pool in which nothing is left.
+    pub async fn lease_for_empty_pool(&self, executor: Uuid, seconds: i32) -> Result<Vec<Lease>, DoorError> {
+        let parameters: [Parameter<'_>; 2] = [(&executor, Type::UUID), (&seconds, Type::INT4)];
+        let sql = "select * from worker.lease_for_empty_pool($1, $2)";
+        let rows = self.pool.rows(Lazy, sql, &parameters).await?;
+        rows.iter().map(Lease::from_row).collect()
+    }
+
     /// Renews the leases; answers which of the jobs are gone, and why.
     pub async fn heartbeat(
         &self,

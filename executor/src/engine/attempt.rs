@@ -10,7 +10,7 @@ use super::numbers::{Number, Numbers};
 use super::patience::patiently;
 use crate::door::{DoorError, Gone, ItemId, Lease, Next, Order, Rejection, Stored};
 use crate::extract;
-use crate::generator::{Ask, Draft, Miss, Trouble};
+use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
 use crate::redact::clean;
 
 /// Tries at one item before its number is given back.
@@ -21,6 +21,8 @@ pub const TRIES: i32 = 3;
 pub enum ItemEnd {
     Stored {
         stored: i32,
+        /// That the model wrote for it, where they are counted.
+        tokens: Option<i64>,
     },
     /// There was nothing to begin.
     Nothing,
@@ -38,6 +40,7 @@ pub enum ItemEnd {
 
 pub struct Attempt {
     pub tools: Arc<Tools>,
+    pub generator: Arc<dyn Generator>,
     pub lease: Arc<Lease>,
     pub numbers: Arc<Numbers>,
     /// Rejections before this one: another number draws other facets and another seed.
@@ -51,6 +54,9 @@ struct Lesson {
     answer: Option<String>,
     cut_off: bool,
 }
+
+/// The job's count after the item was stored, and the item's tokens.
+type Written = (i32, Option<i64>);
 
 /// Early ends travel as errors, so that `?` carries them out.
 type Step<T> = Result<T, ItemEnd>;
@@ -66,7 +72,7 @@ impl Attempt {
         let mut try_no = 0;
         loop {
             let lesson = match self.one_try(&order, &ask).await? {
-                Ok(stored) => return Ok(ItemEnd::Stored { stored }),
+                Ok((stored, tokens)) => return Ok(ItemEnd::Stored { stored, tokens }),
                 Err(lesson) => lesson,
             };
             try_no += 1;
@@ -111,8 +117,8 @@ impl Attempt {
     }
 
     /// Writes, checks and stores once. The inner result says whether it is stored.
-    async fn one_try(&self, order: &Order, ask: &Ask) -> Step<Result<i32, Lesson>> {
-        let draft = match self.tools.generator.write(ask).await {
+    async fn one_try(&self, order: &Order, ask: &Ask) -> Step<Result<Written, Lesson>> {
+        let draft = match self.generator.write(ask).await {
             Ok(draft) => draft,
             Err(Miss::Host(trouble)) => return Err(ItemEnd::Host(trouble)),
             Err(Miss::Job { reason, permanent }) => return Err(ItemEnd::Job { reason, permanent }),
@@ -120,6 +126,7 @@ impl Attempt {
                 return self.reject(order, &Draft::default(), rejection).await.map(Err);
             }
         };
+        self.tools.vitals.llm_seconds.observe(draft.seconds);
         let check = self.tools.schemas.check_for(&order.schema);
         let check = check.map_err(|error| ItemEnd::Job {
             reason: error.to_string(),
@@ -131,7 +138,7 @@ impl Attempt {
         }
     }
 
-    async fn store(&self, order: &Order, draft: &Draft, item: &Value) -> Step<Result<i32, Lesson>> {
+    async fn store(&self, order: &Order, draft: &Draft, item: &Value) -> Step<Result<Written, Lesson>> {
         let (id, provenance) = (self.id(order), self.provenance(order, draft));
         let door = &self.tools.door;
         // An item costs seconds of a GPU: a database that is away for a moment must not cost it.
@@ -144,11 +151,11 @@ impl Attempt {
         self.tools.vitals.count(|counters| match &stored {
             Ok(Stored::Yes { .. }) => counters.items_stored += 1,
             Ok(Stored::Duplicate(_)) => counters.duplicates += 1,
-            Ok(Stored::Rejected(_)) => counters.answers_rejected += 1,
+            Ok(Stored::Rejected(_)) => counters.reject("rules"),
             _ => {}
         });
         match stored {
-            Ok(Stored::Yes { stored, .. }) => Ok(Ok(stored)),
+            Ok(Stored::Yes { stored, .. }) => Ok(Ok((stored, draft.completion_tokens))),
             Ok(Stored::Duplicate(reason)) => Ok(Err(lesson(reason, None))),
             Ok(Stored::Rejected(reason)) => Ok(Err(lesson(reason, Some(item.to_string())))),
             Ok(Stored::Gone(gone)) => Err(ItemEnd::Gone(gone)),
@@ -166,7 +173,9 @@ impl Attempt {
     }
 
     async fn reject(&self, order: &Order, draft: &Draft, rejection: Rejection) -> Step<Lesson> {
-        self.tools.vitals.count(|counters| counters.answers_rejected += 1);
+        self.tools
+            .vitals
+            .count(|counters| counters.reject(rejection.class));
         let rejection = Rejection {
             reason: clean(&rejection.reason),
             ..rejection
@@ -206,7 +215,7 @@ impl Attempt {
         });
         json!({
             "model": draft.model,
-            "generator": self.tools.generator.name(),
+            "generator": self.generator.name(),
             "prompt_version": order.prompt_version,
             "seed": order.seed,
             "facets": order.facets,

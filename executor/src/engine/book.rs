@@ -37,6 +37,8 @@ pub struct Held {
     pub lease: Arc<Lease>,
     pub numbers: Arc<Numbers>,
     pub stored: i32,
+    /// Written from word lists, because its pool is empty and the model host is away.
+    pub fallback: bool,
     /// Slots that work on it.
     pub running: usize,
     /// Answers rejected since an item was stored.
@@ -107,13 +109,14 @@ pub struct Book {
 }
 
 impl Book {
-    pub fn add(&mut self, lease: Lease) {
+    pub fn add(&mut self, lease: Lease, fallback: bool) {
         self.ages += 1;
         let stored = lease.stored;
         self.jobs.push(Held {
             lease: Arc::new(lease),
             numbers: Arc::default(),
             stored,
+            fallback,
             running: 0,
             rejected: 0,
             exhausted: false,
@@ -141,12 +144,13 @@ impl Book {
         Some(self.jobs.remove(at))
     }
 
-    /// The job that gets the next free slot; it is counted as begun.
-    pub fn begin_item(&mut self) -> Option<&mut Held> {
+    /// The job that gets the next free slot; it is counted as begun. `model`: the model host is
+    /// there.
+    pub fn begin_item(&mut self, model: bool) -> Option<&mut Held> {
         let next = self
             .jobs
             .iter_mut()
-            .filter(|held| held.unbegun() > 0)
+            .filter(|held| held.unbegun() > 0 && (model || held.fallback))
             .min_by_key(|held| held.rank())?;
         next.running += 1;
         Some(next)

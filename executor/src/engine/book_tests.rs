@@ -18,12 +18,12 @@ fn lease(priority: i32, asked: i32) -> Lease {
 fn add(book: &mut Book, priority: i32, asked: i32) -> Uuid {
     let lease = lease(priority, asked);
     let id = lease.job_id;
-    book.add(lease);
+    book.add(lease, false);
     id
 }
 
 fn next(book: &mut Book) -> Option<Uuid> {
-    book.begin_item().map(|held| held.lease.job_id)
+    book.begin_item(true).map(|held| held.lease.job_id)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn stored_items_are_not_begun_again() {
     let mut half_done = lease(5, 3);
     half_done.stored = 2;
     let id = half_done.job_id;
-    book.add(half_done);
+    book.add(half_done, false);
     assert_eq!(next(&mut book), Some(id));
     assert_eq!(next(&mut book), None);
 }
@@ -140,4 +140,15 @@ fn one_job_is_fetched_before_the_slots_are_idle() {
     assert_eq!(book.room(0, 4), Some((1, 10)));
     add(&mut book, 5, 1);
     assert_eq!(book.room(0, 4), Some((1, 4)));
+}
+
+#[test]
+fn without_the_model_only_the_fallbacks_jobs_go_on() {
+    let mut book = Book::default();
+    add(&mut book, 1, 5);
+    let own = lease(9, 1);
+    let id = own.job_id;
+    book.add(own, true);
+    assert_eq!(book.begin_item(false).map(|held| held.lease.job_id), Some(id));
+    assert!(book.begin_item(false).is_none());
 }

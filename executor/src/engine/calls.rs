@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinError;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -27,6 +27,7 @@ pub enum Event {
         result: Result<Ended, DoorError>,
     },
     Probed(Result<Host, Trouble>),
+    FellBack(Result<Vec<Lease>, DoorError>),
 }
 
 /// One look at the queue.
@@ -145,6 +146,19 @@ impl Engine {
             .spawn(async move { Event::Probed(tools.generator.probe(text).await) });
     }
 
+    /// While the model host is away: one job at a time, of a pool in which nothing is left.
+    pub(super) fn fall_back(&mut self, now: Instant) {
+        let away = self.breaker.trouble().is_some() && self.tools.fallback.is_some();
+        let due = self.next_fallback.is_some_and(|next| now >= next);
+        if !(away && due && self.book.is_empty() && self.is_at_work()) {
+            return;
+        }
+        self.next_fallback = None;
+        let (tools, executor, seconds) = (Arc::clone(&self.tools), self.id, self.plan.lease_seconds);
+        self.calls
+            .spawn(async move { Event::FellBack(tools.door.lease_for_empty_pool(executor, seconds).await) });
+    }
+
     pub(super) fn report_ends(&mut self) {
         for (lease, close) in self.book.ripe() {
             let tools = Arc::clone(&self.tools);
@@ -167,30 +181,13 @@ impl Engine {
         }
     }
 
-    /// What the database is told about us.
-    pub(super) fn info(&self) -> Value {
-        let facts = self.tools.vitals.facts();
-        json!({
-            "host": host_name(),
-            "pid": std::process::id(),
-            "version": env!("CARGO_PKG_VERSION"),
-            "generator": self.tools.generator.name(),
-            "model": facts.model,
-            "state": facts.state,
-            "reason": facts.reason.map(|reason| reason.chars().take(1000).collect::<String>()),
-            "jobs": facts.jobs,
-            "in_flight": facts.in_flight,
-            "budget": facts.budget,
-            "listening": facts.listening,
-        })
-    }
-
     pub(super) fn called_back(&mut self, event: Result<Event, JoinError>) -> Result<(), Fatal> {
         match event {
             Ok(Event::Looked { room, result }) => return self.looked(room, result),
             Ok(Event::Beaten(beat)) => self.beaten(beat),
             Ok(Event::Closed { job, close, result }) => self.closed(job, &close, result),
             Ok(Event::Probed(answer)) => self.probed(answer),
+            Ok(Event::FellBack(leases)) => self.fell_back(leases),
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.
             Err(error) => {
                 return Err(Fatal::Stranded(format!(
@@ -200,11 +197,4 @@ impl Engine {
         }
         Ok(())
     }
-}
-
-fn host_name() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname");
-    kernel
-        .map(|name| name.trim().to_owned())
-        .unwrap_or_else(|_| "unknown".into())
 }

@@ -10,10 +10,9 @@ use super::attempt::{ItemEnd, TRIES};
 use super::book::Close;
 use super::calls::{LookError, Looked};
 use super::queue::Room;
-use super::{Engine, Fatal, USUAL_BUDGET};
-use crate::door::{DoorError, Ended, Gone};
+use super::{Engine, FALLBACK_GAP, Fatal};
+use crate::door::{DoorError, Ended, Gone, Lease};
 use crate::generator::{Host, Trouble};
-use crate::listen::{Ear, Listener};
 
 /// Rejected answers in a row, over all items of a job, after which the attempt has failed.
 const REJECTED_AT_MOST: i32 = 3 * TRIES;
@@ -47,15 +46,38 @@ impl Engine {
             .map(|lease| lease.asked - lease.stored)
             .collect();
         self.queue.looked(now, poll, room, &missing);
+        self.hold(now, looked.leases, false);
+        Ok(())
+    }
+
+    fn hold(&mut self, now: Instant, leases: Vec<Lease>, fallback: bool) {
         if self.book.is_empty() {
             self.next_beat = now + self.tools.patience / 3;
         }
-        for lease in looked.leases {
-            let (job, attempt) = (lease.job_id, lease.attempt);
-            tracing::info!(%job, kind = lease.job_type, priority = lease.priority, asked = lease.asked, stored = lease.stored, attempt, "leased");
-            self.book.add(lease);
+        for lease in leases {
+            let (job, job_type, attempt) = (lease.job_id, lease.job_type.as_str(), lease.attempt);
+            let (priority, asked, stored) = (lease.priority, lease.asked, lease.stored);
+            tracing::info!(%job, job_type, priority, asked, stored, attempt, fallback, "leased");
+            self.book.add(lease, fallback);
         }
-        Ok(())
+    }
+
+    pub(super) fn fell_back(&mut self, leases: Result<Vec<Lease>, DoorError>) {
+        let now = Instant::now();
+        self.next_fallback = Some(now + FALLBACK_GAP);
+        match leases {
+            Ok(leases) => {
+                if !leases.is_empty() {
+                    self.next_fallback = Some(now);
+                    tracing::warn!("a pool is empty and the model host is away: word lists write for it");
+                }
+                self.hold(now, leases, true);
+            }
+            Err(error) => {
+                self.queue.failed(now);
+                self.database_trouble(&error.to_string());
+            }
+        }
     }
 
     fn look_failed(&mut self, now: Instant, error: &LookError) -> Result<(), Fatal> {
@@ -134,9 +156,15 @@ impl Engine {
             // Aborted by us.
             Err(error) => (error.id(), ItemEnd::Nothing),
         };
+        let busy = self.working.len();
         let Some((job, _)) = self.working.remove(&id) else {
             return;
         };
+        if let ItemEnd::Stored { tokens, .. } = end {
+            // Where nobody counts tokens, an item is an item.
+            let work = tokens.map_or(1.0, |tokens| tokens as f64);
+            self.budget.wrote(Instant::now(), work, busy);
+        }
         if let Some(held) = self.book.get_mut(job) {
             held.running -= 1;
             held.exhausted = false;
@@ -159,7 +187,7 @@ impl Engine {
             return;
         };
         match end {
-            ItemEnd::Stored { stored } => (held.stored, held.rejected) = (held.stored.max(stored), 0),
+            ItemEnd::Stored { stored, .. } => (held.stored, held.rejected) = (held.stored.max(stored), 0),
             ItemEnd::Nothing => held.exhausted = true,
             ItemEnd::GaveUp { reason } => {
                 held.rejected += TRIES;
@@ -184,6 +212,9 @@ impl Engine {
     fn host_failed(&mut self, trouble: Trouble) {
         let now = Instant::now();
         let reason = trouble.reason.clone();
+        if trouble.ask_for_text {
+            self.budget.refused();
+        }
         // What was under way when the host failed says nothing new, and must not disturb a probe.
         if self.breaker.is_closed()
             && let Some(pause) = self.breaker.trip(now, trouble)
@@ -212,7 +243,10 @@ impl Engine {
                 } else if self.breaker.trouble().is_some() {
                     tracing::info!("the model host answers again");
                 }
-                self.budget = self.plan.max_in_flight.or(host.slots).unwrap_or(USUAL_BUDGET);
+                if self.tools.generator.name() == "builtin" {
+                    self.budget.free_of_charge();
+                }
+                self.budget.told(host.slots);
                 self.tools.vitals.update(|facts| facts.model = host.model);
                 self.breaker.close();
                 self.queue.hurry(Instant::now());
@@ -263,36 +297,5 @@ impl Engine {
             Close::Fail { reason, .. } => tracing::warn!(%job, reason, "this attempt failed"),
             Close::Release { reason, .. } => tracing::info!(%job, reason, "given back"),
         }
-    }
-
-    /// Shows in the vitals how things stand.
-    pub(super) fn show(&self) {
-        let vitals = &self.tools.vitals;
-        vitals.turned();
-        let trouble = self.breaker.trouble().map(ToString::to_string);
-        let builtin = vitals.generator() == "builtin";
-        vitals.update(|facts| {
-            facts.reason = if self.queue.is_reachable() {
-                trouble
-            } else {
-                facts.last_error.clone()
-            };
-            facts.state = match () {
-                () if self.stop.borrow().is_some() => "stopping",
-                () if !self.queue.is_reachable() || facts.reason.is_some() => "paused",
-                () if !self.book.is_empty() => "working",
-                () => "idle",
-            };
-            facts.llm = match self.breaker.is_closed() {
-                _ if builtin => "none",
-                true => "up",
-                false => "down",
-            };
-            facts.breaker = self.breaker.state();
-            facts.jobs = self.book.len();
-            facts.in_flight = self.working.len();
-            facts.budget = self.budget;
-            facts.listening = self.listener.as_ref().map(Listener::ear) == Some(Ear::Hears);
-        });
     }
 }

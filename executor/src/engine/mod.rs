@@ -7,11 +7,13 @@
 
 mod attempt;
 mod book;
+mod budget;
 mod calls;
 mod ends;
 mod numbers;
 mod patience;
 mod queue;
+mod show;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use uuid::Uuid;
 pub use self::attempt::TRIES;
 use self::attempt::{Attempt, ItemEnd};
 use self::book::{Book, Close};
+use self::budget::Budget;
 use self::calls::{Event, Look};
 use self::queue::Queue;
 use crate::breaker::Breaker;
@@ -32,19 +35,22 @@ use crate::door::Door;
 use crate::generator::Generator;
 use crate::listen::{Ear, Listener};
 use crate::schema::Schemas;
+use crate::settings::ActiveHours;
 use crate::vitals::Vitals;
 
-/// Items written at once where neither a setting nor the model server says how many.
-const USUAL_BUDGET: usize = 4;
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// After the last item: for telling the database how its jobs ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often to ask for a job of an empty pool while the model host is away.
+const FALLBACK_GAP: Duration = Duration::from_secs(5);
 
 /// What the work is done with.
 pub struct Tools {
     pub door: Door,
     pub generator: Arc<dyn Generator>,
+    /// Who writes for empty pools while the model host is away.
+    pub fallback: Option<Arc<dyn Generator>>,
     pub schemas: Schemas,
     pub vitals: Arc<Vitals>,
     /// How long a database that is away is waited for before written work is given up.
@@ -52,11 +58,13 @@ pub struct Tools {
 }
 
 /// How the work is done.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub poll: Duration,
     pub lease_seconds: i32,
     pub max_in_flight: Option<usize>,
+    /// Outside of these nothing is begun.
+    pub hours: Option<ActiveHours>,
     /// End when nothing is due any more.
     pub drain: bool,
 }
@@ -83,13 +91,15 @@ pub struct Engine {
     book: Book,
     queue: Queue,
     breaker: Breaker,
-    budget: usize,
+    budget: Budget,
     items: JoinSet<ItemEnd>,
     /// The job that each of the `items` belongs to.
     working: HashMap<Id, (Uuid, AbortHandle)>,
     calls: JoinSet<Event>,
     beating: bool,
     next_beat: Instant,
+    /// When to ask for a job of an empty pool; None while that is being asked.
+    next_fallback: Option<Instant>,
 }
 
 impl Engine {
@@ -98,18 +108,19 @@ impl Engine {
         Self {
             id,
             tools,
-            plan,
             listener,
             stop,
             book: Book::default(),
             queue: Queue::new(now),
             breaker: Breaker::unproven(now, id.as_u64_pair().0),
-            budget: plan.max_in_flight.unwrap_or(USUAL_BUDGET),
+            budget: Budget::new(plan.max_in_flight),
             items: JoinSet::new(),
             working: HashMap::new(),
             calls: JoinSet::new(),
             beating: false,
             next_beat: now,
+            next_fallback: Some(now),
+            plan,
         }
     }
 
@@ -151,23 +162,36 @@ impl Engine {
                 self.items.abort_all();
             }
         }
+        if !self.is_awake() {
+            let reason = self.rest_reason();
+            self.book.doom(&Close::Release { reason, delay: 0 });
+        }
         self.begin_items();
         self.report_ends();
         self.beat(now);
         self.probe(now);
         self.look(now);
+        self.fall_back(now);
     }
 
-    fn may_begin(&self) -> bool {
-        self.breaker.is_closed() && self.queue.is_reachable() && self.stop.borrow().is_none()
+    /// Nothing but the model host can be in the way.
+    fn is_at_work(&self) -> bool {
+        self.queue.is_reachable() && self.stop.borrow().is_none() && self.is_awake()
+    }
+
+    fn is_awake(&self) -> bool {
+        self.plan.hours.as_ref().is_none_or(ActiveHours::are_now)
     }
 
     fn begin_items(&mut self) {
-        while self.may_begin()
-            && self.working.len() < self.budget
-            && let Some(held) = self.book.begin_item()
+        while self.is_at_work()
+            && self.working.len() < self.budget.now()
+            && let Some(held) = self.book.begin_item(self.breaker.is_closed())
         {
+            let usual = &self.tools.generator;
+            let fallback = self.tools.fallback.as_ref().filter(|_| held.fallback);
             let attempt = Attempt {
+                generator: Arc::clone(fallback.unwrap_or(usual)),
                 tools: Arc::clone(&self.tools),
                 lease: Arc::clone(&held.lease),
                 numbers: Arc::clone(&held.numbers),
@@ -180,12 +204,10 @@ impl Engine {
     }
 
     fn look(&mut self, now: Instant) {
-        let idle = self.budget.saturating_sub(self.working.len());
-        let room = if self.may_begin() {
-            self.book.room(idle, self.budget)
-        } else {
-            None
-        };
+        let budget = self.budget.now();
+        let idle = budget.saturating_sub(self.working.len());
+        let may_lease = self.breaker.is_closed() && self.is_at_work();
+        let room = may_lease.then(|| self.book.room(idle, budget)).flatten();
         if let Some(lease) = self.queue.begin_look(now, room) {
             let look = Look {
                 executor: self.id,

@@ -4,13 +4,15 @@
 pub mod database;
 mod dsn;
 pub mod endpoint;
+mod hours;
 pub mod options;
 pub mod parse;
 pub mod unknown;
 
 pub use database::Target;
 pub use endpoint::Endpoint;
-pub use options::{LogFormat, Options};
+pub use hours::ActiveHours;
+pub use options::{Fallback, LogFormat, Options};
 
 /// One setting that is missing or wrong: which, what was given, what is allowed.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{Endpoint, SettingsError, Target, parse};
+use super::{ActiveHours, Endpoint, SettingsError, Target, parse};
 use crate::redact::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -15,6 +15,14 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line, for log collectors
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Fallback {
+    /// Jobs wait until the model answers again
+    None,
+    /// Empty pools get items from the built-in word lists meanwhile
+    Builtin,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -143,10 +151,27 @@ pub struct Options {
     pub lease_seconds: i32,
 
     /// How many items to generate at once, over all jobs. Without it the number of slots that the
-    /// model server reports, or 4
+    /// model server reports, else what turns out best, from 1 to 4
     #[arg(long, env = "WORKER_MAX_IN_FLIGHT", value_name = "COUNT", global = true)]
     #[arg(value_parser = parse::max_in_flight, help_heading = "Work", hide_env_values = true)]
     pub max_in_flight: Option<usize>,
+
+    /// When to work, by this machine's clock, such as 22:00-08:00 or 1-6,13-14:30; outside of it the
+    /// GPU is left to its owner. Without it always
+    #[arg(long, env = "WORKER_ACTIVE_HOURS", value_name = "SPANS", global = true)]
+    #[arg(value_parser = parse::active_hours, help_heading = "Work", hide_env_values = true)]
+    pub active_hours: Option<ActiveHours>,
+
+    /// What to do while the model cannot be reached and a pool is empty
+    #[arg(
+        long,
+        env = "WORKER_FALLBACK",
+        value_name = "GENERATOR",
+        default_value = "none",
+        global = true
+    )]
+    #[arg(value_enum, help_heading = "Work", hide_env_values = true)]
+    pub fallback: Fallback,
 
     /// On SIGTERM: how long to wait for items that are being written, in seconds
     #[arg(
@@ -159,7 +184,7 @@ pub struct Options {
     #[arg(value_parser = parse::shutdown_seconds, help_heading = "Work", hide_env_values = true)]
     pub shutdown_seconds: Duration,
 
-    /// Port for /health
+    /// Port for /health and /metrics
     #[arg(
         long,
         env = "WORKER_PORT",
@@ -170,7 +195,7 @@ pub struct Options {
     #[arg(value_parser = parse::port, help_heading = "Health", hide_env_values = true)]
     pub port: u16,
 
-    /// Address for /health; 127.0.0.1 keeps it on this machine
+    /// Address for /health and /metrics; 127.0.0.1 keeps them on this machine
     #[arg(
         long,
         env = "WORKER_BIND",

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::ActiveHours;
+
 /// Why a value is refused; names the variable, because most people set variables and not flags.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{variable} is {allowed}")]
@@ -75,6 +77,13 @@ pub fn token_timeout(text: &str) -> Result<Duration, Refusal> {
 
 pub fn item_timeout(text: &str) -> Result<Duration, Refusal> {
     seconds("WORKER_ITEM_TIMEOUT", text, 0.1, 86_400.0)
+}
+
+pub fn active_hours(text: &str) -> Result<ActiveHours, Refusal> {
+    ActiveHours::parse(text).ok_or_else(|| Refusal {
+        variable: "WORKER_ACTIVE_HOURS",
+        allowed: "spans of the day such as 22:00-08:00 or 1-6,13-14:30".into(),
+    })
 }
 
 pub fn shutdown_seconds(text: &str) -> Result<Duration, Refusal> {

@@ -118,3 +118,91 @@ fn a_model_that_never_writes_an_item_fails_the_job_with_the_reason() {
         "{reason}"
     );
 }
+
+#[test]
+fn while_the_model_is_away_word_lists_may_fill_empty_pools() {
+    let (database, mut model) = (at_rest(), StubLlm::start());
+    model.close();
+    let mut session = database.session();
+    session.run("update content_pools set enabled = true where kind in ('quest', 'npc')");
+    session.run(
+        "insert into npc_personalities (name, race, occupation, personality, quirk, secret)
+         values ('The last one', 'elf', 'cook', 'calm', 'hums', 'none')",
+    );
+    let executor = woken(&database)
+        .model(&model)
+        .env("WORKER_FALLBACK", "builtin")
+        .start();
+    // One pool is empty and gets word lists, the other one waits for the model.
+    session.wait_until_true("select count(*) >= 10 from quest_templates", BOUND);
+    let from = "select distinct provenance ->> 'generator' from quest_templates";
+    assert_eq!(session.column::<String>(from, &[]), ["builtin"]);
+    assert_eq!(session.count("npc_personalities"), 1);
+    executor.wait_for_log("word lists write for it");
+    model.reopen();
+    session.wait_until_true(
+        "select count(*) filter (where provenance ->> 'generator' = 'llm') >= 10 from npc_personalities",
+        BOUND,
+    );
+}
+
+#[test]
+fn outside_of_its_hours_the_gpu_is_left_alone() {
+    let (database, model) = (at_rest(), StubLlm::start());
+    let later = |hours| {
+        (chrono::Local::now() + chrono::Duration::hours(hours))
+            .format("%H:%M")
+            .to_string()
+    };
+    let hours = format!("{}-{}", later(2), later(3));
+    let mut session = database.session();
+    let job = enqueue_quests(&mut session, 1);
+    let executor = woken(&database)
+        .model(&model)
+        .env("WORKER_ACTIVE_HOURS", &hours)
+        .start();
+    let health: Value = wait_for("it has looked at the queue and rests", BOUND, || {
+        let health: Value = executor.health().json();
+        (health["state"] == "paused" && !health["lastRunTime"].is_null()).then_some(health)
+    });
+    let reason = health["reason"].as_str().expect("a reason");
+    assert!(
+        reason.contains("WORKER_ACTIVE_HOURS") && reason.contains(&hours),
+        "{reason}"
+    );
+    assert_eq!(
+        of_job(&mut session, job, "concat_ws(' ', status, attempts)").as_deref(),
+        Some("pending 0")
+    );
+    assert_eq!(model.chats().len(), 0);
+    drop(executor);
+    let _awake = woken(&database)
+        .model(&model)
+        .env("WORKER_ACTIVE_HOURS", "0-24")
+        .start();
+    wait_completed(&mut session, job);
+}
+
+#[test]
+fn metrics_tell_of_items_pools_and_queue() {
+    let (database, model) = (at_rest(), StubLlm::start());
+    let executor = woken(&database).model(&model).start();
+    let mut session = database.session();
+    let job = enqueue_quests(&mut session, 2);
+    wait_completed(&mut session, job);
+    wait_until_idle(&executor);
+    let text = executor.get("/metrics").expect("an answer").body;
+    for line in [
+        "pg_worker_items_stored_total 2",
+        "pg_worker_answer_seconds_count 2",
+        "pg_worker_pool_available{kind=\"quest\",campaign_seed=\"\"} 2",
+        "pg_worker_jobs{job_type=\"generate_quests\",status=\"completed\"} 1",
+        "pg_worker_database_up 1.0",
+        "pg_worker_breaker_open 0.0",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in:\n{text}"
+        );
+    }
+}

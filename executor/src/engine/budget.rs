@@ -1,0 +1,179 @@
+//! How many items are written at once.
+//!
+//! A setting decides, else the slots that the server tells, else it is found: from one upwards while
+//! more in flight gives more per second, never above [`UNTOLD`], because a server that does not say
+//! what it can take may die of more (LM Studio, when its shared cache overflows). A server that is
+//! too busy halves it. Pure arithmetic; time is passed in.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The most that is tried where neither a setting nor the server says how many.
+pub const UNTOLD: usize = 4;
+/// One more in flight must give so much more per second to be kept.
+const WORTH_IT: f64 = 1.08;
+/// Full windows after which a refused step up is tried again.
+const PATIENCE: u32 = 20;
+
+#[derive(Debug)]
+pub struct Budget {
+    limit: usize,
+    now: usize,
+    /// Nothing is to be found out.
+    fixed: bool,
+    window: Window,
+    /// The budget and the rate of the last full window.
+    last: Option<(usize, f64)>,
+    hold: u32,
+}
+
+/// Items that were written one after the other while every slot was in use.
+#[derive(Debug, Default)]
+struct Window {
+    since: Option<Instant>,
+    items: usize,
+    work: f64,
+}
+
+impl Budget {
+    pub fn new(setting: Option<usize>) -> Self {
+        let (now, fixed) = (setting.unwrap_or(1), setting.is_some());
+        Self {
+            limit: setting.unwrap_or(UNTOLD),
+            now,
+            fixed,
+            window: Window::default(),
+            last: None,
+            hold: 0,
+        }
+    }
+
+    pub fn now(&self) -> usize {
+        self.now
+    }
+
+    /// The server says how many requests it works on at once.
+    pub fn told(&mut self, slots: Option<usize>) {
+        if self.fixed {
+            return;
+        }
+        if let Some(slots) = slots.filter(|slots| *slots != self.limit || self.now > *slots) {
+            (self.limit, self.now) = (slots, slots);
+            (self.last, self.window) = (None, Window::default());
+        }
+    }
+
+    /// Several may be written at once without any loss: there is no model that they share.
+    pub fn free_of_charge(&mut self) {
+        if !self.fixed {
+            (self.limit, self.now, self.fixed) = (UNTOLD, UNTOLD, true);
+        }
+    }
+
+    /// An item was written; `work` is its tokens, `busy` how many were in flight until then.
+    pub fn wrote(&mut self, now: Instant, work: f64, busy: usize) {
+        if self.fixed || self.limit == 1 {
+            return;
+        }
+        if busy < self.now {
+            self.window = Window::default();
+            return;
+        }
+        let Some(since) = self.window.since else {
+            // The first one only starts the clock: when it began is not known.
+            self.window.since = Some(now);
+            return;
+        };
+        self.window.items += 1;
+        self.window.work += work;
+        if self.window.items >= 2 * self.now + 2 {
+            let rate = self.window.work / (now - since).max(Duration::from_millis(1)).as_secs_f64();
+            self.decide(rate);
+            self.window = Window::default();
+        }
+    }
+
+    fn decide(&mut self, rate: f64) {
+        let previous = self.last.replace((self.now, rate));
+        match previous {
+            Some((budget, before)) if self.now > budget && rate < before * WORTH_IT => {
+                self.now = budget;
+                self.last = Some((budget, before));
+                self.hold = PATIENCE;
+            }
+            _ if self.hold > 0 => self.hold -= 1,
+            _ => self.now = (self.now + 1).min(self.limit),
+        }
+    }
+
+    /// The server was too busy, or it failed under the load.
+    pub fn refused(&mut self) {
+        if self.fixed {
+            return;
+        }
+        self.now = (self.now / 2).max(1);
+        self.hold = PATIENCE;
+        (self.last, self.window) = (None, Window::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets a server of so many slots write `items` of 100 tokens; a slot writes one in a second.
+    fn work(budget: &mut Budget, clock: &mut Instant, slots: usize, items: usize) {
+        for _ in 0..items {
+            let busy = budget.now();
+            *clock += Duration::from_secs_f64(1.0 / busy.min(slots) as f64);
+            budget.wrote(*clock, 100.0, busy);
+        }
+    }
+
+    #[test]
+    fn it_grows_to_what_the_server_can_do_and_no_further() {
+        for (slots, found) in [(1, 1), (2, 2), (3, 3), (4, 4), (64, UNTOLD)] {
+            let (mut budget, mut clock) = (Budget::new(None), Instant::now());
+            work(&mut budget, &mut clock, slots, 100);
+            assert_eq!(budget.now(), found, "{slots} slots");
+        }
+    }
+
+    #[test]
+    fn a_setting_and_the_servers_word_are_obeyed() {
+        let (mut budget, mut clock) = (Budget::new(Some(7)), Instant::now());
+        budget.told(Some(2));
+        work(&mut budget, &mut clock, 1, 50);
+        budget.refused();
+        assert_eq!(budget.now(), 7);
+        let mut budget = Budget::new(None);
+        budget.told(Some(8));
+        assert_eq!(budget.now(), 8);
+        work(&mut budget, &mut clock, 8, 200);
+        assert_eq!(budget.now(), 8);
+    }
+
+    #[test]
+    fn a_refusal_halves_it_and_it_comes_back_in_time() {
+        let (mut budget, mut clock) = (Budget::new(None), Instant::now());
+        work(&mut budget, &mut clock, 4, 100);
+        budget.refused();
+        assert_eq!(budget.now(), 2);
+        work(&mut budget, &mut clock, 4, 20);
+        assert_eq!(budget.now(), 2, "not at once");
+        work(&mut budget, &mut clock, 4, 400);
+        assert_eq!(budget.now(), 4);
+    }
+
+    #[test]
+    fn slots_without_work_say_nothing() {
+        let (mut budget, mut clock) = (Budget::new(None), Instant::now());
+        work(&mut budget, &mut clock, 4, 100);
+        for _ in 0..100 {
+            clock += Duration::from_secs(60);
+            budget.wrote(clock, 100.0, 1);
+        }
+        assert_eq!(budget.now(), 4);
+    }
+}
