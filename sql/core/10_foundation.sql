@@ -41,8 +41,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception using
     errcode = 'invalid_parameter_value',
-    message = format('%s: %s is not allowed', p_field,
-                     coalesce(left(p_given, 100) || case when length(p_given) > 100 then '…' else '' end, 'NULL')),
+    -- A blank text would not be seen without its quotes.
+    message = format('%s: %s is not allowed', p_field, case when btrim(p_given) = '' then quote_literal(left(p_given, 100))
+                     else coalesce(left(p_given, 100) || case when length(p_given) > 100 then '…' else '' end, 'NULL') end),
     detail = format('Allowed: %s.', p_allowed);
 end $$;
 comment on function worker.refuse(text, text, text) is

@@ -668,7 +668,7 @@ create or replace function worker.refuse_encounter_filter(p_location_type text, 
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if btrim(p_location_type) = '' then
-    perform worker.refuse('location_type', quote_literal(p_location_type), 'a text that is not blank, or NULL for any location');
+    perform worker.refuse('location_type', p_location_type, 'a text that is not blank, or NULL for any location');
   elsif p_min_cr in ('nan', 'infinity', '-infinity') then
     perform worker.refuse('min_cr', p_min_cr::text, 'a number, or NULL for no lower bound');
   elsif p_max_cr in ('nan', 'infinity', '-infinity') then

@@ -8,3 +8,5 @@ mod race;
 mod request;
 mod waiting;
 mod wanted;
+
+pub use pools::POOLS;
