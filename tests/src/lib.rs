@@ -18,6 +18,7 @@ pub mod paths;
 pub mod psql;
 pub mod session;
 pub mod stub_llm;
+pub mod time;
 pub mod wait;
 
 pub use cluster::Cluster;

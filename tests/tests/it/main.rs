@@ -7,6 +7,7 @@ mod harness;
 mod install;
 mod jobs;
 mod llama;
+mod model;
 mod plans;
 mod queue;
 mod refusals;
