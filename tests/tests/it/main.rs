@@ -11,6 +11,7 @@ mod model;
 mod plans;
 mod queue;
 mod refusals;
+mod rights;
 mod scripts;
 mod steps;
 mod work;

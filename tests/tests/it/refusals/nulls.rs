@@ -11,7 +11,7 @@ const ID: &str = "'00000000-0000-4000-8000-000000000001'::uuid";
 /// A function, its arguments, and what it says to NULL in each place: the field that it refuses, or "".
 type Case = (&'static str, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 23] = [
     ("public.cancel_worker_job", &[(ID, "p_job_id")]),
     ("public.retry_worker_job", &[(ID, "p_job_id")]),
     (
@@ -57,6 +57,10 @@ const CASES: [Case; 22] = [
             ("30", "p_lease_seconds"),
             ("10", "p_least_priority"),
         ],
+    ),
+    (
+        "worker.lease_for_empty_pool",
+        &[(ID, "p_executor"), ("30", "p_lease_seconds")],
     ),
     (
         "worker.heartbeat",
