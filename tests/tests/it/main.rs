@@ -8,6 +8,7 @@ mod install;
 mod jobs;
 mod llama;
 mod model;
+mod network;
 mod plans;
 mod queue;
 mod refusals;
