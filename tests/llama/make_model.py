@@ -5,10 +5,16 @@
 
 It is a state machine written down as a transformer. Every token says in which state it leaves the
 text (its embedding is one number in that state's place), and in which states it may come next (its
-row of the output matrix). Attention and feed-forward are there and add nothing. So the text is made
-of readable words, while the server does all of its work: loading, slots, batching, sampling under a
-grammar, streaming. What the states do not know, the grammar of the request decides: it strikes out
-every token that the schema does not allow at that place.
+row of the output matrix). So the text is made of readable words, while the server does all of its
+work: loading, slots, caches, batching, sampling under a grammar, streaming. What the states do not
+know, the grammar of the request decides: it strikes out every token that the schema does not allow
+at that place.
+
+Two things that no grammar can express are read from the text by attention, in the first layer: how
+many rooms a dungeon has so far (head 0), so that they are numbered in order; and which type of place
+the prompt asks for (head 1), so that the chance of an encounter fits it nine times out of ten. The
+feed-forward part lets both through in the states that want to know them. The second layer adds
+nothing.
 """
 
 import gzip
@@ -20,7 +26,7 @@ import tempfile
 import gguf
 import numpy as np
 
-from words import CREATURES, ENUMS, PROSE, TITLES
+from words import CREATURES, ENUMS, PROSE, READ, TITLES
 
 KEYS_OF_TEXT = {
     "prose": ["description", "personality", "quirk", "secret", "summary"],
@@ -29,11 +35,18 @@ KEYS_OF_TEXT = {
     "enum": ["type", "difficulty", "loot_tier", "location_type", "damage_dice"],
 }
 KEYS_OF_NUMBERS = ["level_min", "level_max", "xp_reward", "gold_reward", "count", "challenge_rating", "hp", "ac",
-                   "attack_bonus", "room_number"]
+                   "attack_bonus"]
 KEYS_OF_LISTS = ["objectives", "enemies", "rooms", "key_events", "open_threads", "special_abilities"]
 
-LAYERS, HEADS, CONTEXT = 2, 2, 16384
-NEVER, FALLBACK = -60.0, -25.0
+LAYERS, HEADS, WIDTH, CONTEXT = 2, 2, 64, 16384
+EPSILON = 1e-6
+# Where the heads put what they read, and where the feed-forward part lets it through.
+RAW, PASSED = WIDTH - 4, WIDTH - 2
+# Per head: the state that asks, and the value of each state that answers.
+READERS = [("room", {"start": 1, "room": 0}), ("chance", {"read_low": 1, "read_high": -1})]
+# A chance of 0.11 to 0.14, or of 0.41 to 0.44, fits these.
+LOW_CHANCE, HIGH_CHANCE = ["village", "shrine", "grove", "bridge"], ["ruin", "cave", "camp", "tower"]
+NEVER, FALLBACK, LET_THROUGH, SHARPNESS, OBEDIENCE = -60.0, -25.0, 0.05, 1e4, 1.1
 
 states = {}
 tokens = {}
@@ -59,7 +72,7 @@ def structure():
     token(", ", "key", closed=0, digit=0)
     # Where a text may not go on because of its length, it ends, whatever is still missing.
     in_text = dict.fromkeys(["title_1", "title_2", "place", "subject", "verb", "article", "object", "spot"], -10)
-    token('"', "closed", **in_text, enum_end=0, title_end=1, place_end=6, prose_end=3, after=-4, after_spot=-4, spelling=-2)
+    token('"', "closed", **in_text, enum_end=0, title_end=1, place_end=6, prose_end=2, after=-4, after_spot=-4, spelling=-2)
     for leads_to, names in KEYS_OF_TEXT.items():
         for name in names:
             token(f'"{name}": "', leads_to, key=6)
@@ -67,8 +80,7 @@ def structure():
         token(f'"{name}": ', "number", key=6)
     for name in KEYS_OF_LISTS:
         token(f'"{name}": [', "list", key=6)
-    token('"encounter_chance": ', "chance", key=6)
-    token("0.", "fraction", number=0, chance=0)
+    token("0.", "fraction", number=0)
     for value in ENUMS:
         token(value, "enum_end", enum=0)
     for value in CREATURES:
@@ -121,52 +133,126 @@ def characters():
         token(character, "spelling")
 
 
+def what_is_read():
+    """Numbers that are decided by attention, and the words of prompts, which are never written."""
+    token('"room_number": ', "room", key=6)
+    # With what follows them: 1 must not become 10 by another digit.
+    for room in range(1, 11):
+        token(f"{room}}}", "closed")
+        token(f"{room}, ", "key")
+    token('"encounter_chance": ', "chance", key=6)
+    for digit in "1234":
+        token("0.1" + digit, "digit")
+        token("0.4" + digit, "digit")
+    for kind in LOW_CHANCE:
+        token(f"type {kind};", "read_low")
+    for kind in HIGH_CHANCE:
+        token(f"type {kind};", "read_high")
+    for word in READ:
+        if word not in tokens:
+            token(word, "read")
+
+
+def attention():
+    """The first layer. A head compares in its last place, which rope with its huge base leaves alone.
+    Whoever asks nothing sees an average of everything, which the feed-forward part does not let pass."""
+    root = np.sqrt(WIDTH)
+    q, k, v, out, gate, up, down = (np.zeros((WIDTH, WIDTH), dtype=np.float32) for _ in range(7))
+    for head, (asks, answers) in enumerate(READERS):
+        place = (head + 1) * WIDTH // HEADS - 1
+        q[place, states[asks]] = 16 / root
+        for name, value in answers.items():
+            k[place, states[name]] = 16 / root
+            v[place, states[name]] = value / root
+        out[RAW + head, place] = 1
+        gate[head, states[asks]] = 1
+        up[head, RAW + head] = 1
+        down[PASSED + head, head] = LET_THROUGH
+    return {"attn_q": q, "attn_k": k, "attn_v": v, "attn_output": out, "ffn_gate": gate, "ffn_up": up, "ffn_down": down}
+
+
+def norm(vector):
+    return vector / np.sqrt(np.mean(vector * vector) + EPSILON)
+
+
+def after_reading(head, value):
+    """What the output matrix meets where a head has read this value."""
+    place = states[READERS[head][0]]
+    vector = np.zeros(WIDTH)
+    vector[place], vector[RAW + head] = 1, value
+    inner = norm(vector)
+    vector[PASSED + head] = inner[place] / (1 + np.exp(-inner[place])) * inner[RAW + head] * LET_THROUGH
+    return norm(vector)
+
+
 def output_matrix():
-    """rms_norm makes the state's place as large as the root of the width; divided out again here."""
-    width = -(-len(states) // (8 * HEADS)) * 8 * HEADS
-    embedding = np.zeros((len(tokens) + 4, width), dtype=np.float32)
-    output = np.full((len(tokens) + 4, width), NEVER, dtype=np.float32)
+    embedding = np.zeros((len(tokens) + 4, WIDTH), dtype=np.float32)
+    output = np.zeros((len(tokens) + 4, WIDTH), dtype=np.float32)
+    output[:, :len(states)] = NEVER
     for number, (text, (leads_to, where)) in enumerate(tokens.items(), start=4):
         embedding[number, states[leads_to]] = 1
         if len(text) == 1:
-            output[number, :] = FALLBACK
+            output[number, :len(states)] = FALLBACK
         for name, weight in where.items():
             output[number, states[name]] = weight
     output[END, states["closed"]] = 0
-    embedding[BEGIN, states["start"]] = embedding[END, states["start"]] = 1
-    # Whatever else the text ends with (a prompt without its end): begin an object.
-    embedding[:, :][embedding.sum(axis=1) == 0, states["start"]] = 1
-    return embedding, output / np.sqrt(width)
+    embedding[BEGIN, states["start"]] = 1
+    embedding[[PAD, END, UNKNOWN], states["read"]] = 1
+    # rms_norm makes the state's number as large as the root of the width.
+    output /= np.sqrt(WIDTH)
+    write_what_was_read(output)
+    return embedding, output
+
+
+def write_what_was_read(output):
+    row = {text: number for number, text in enumerate(tokens, start=4)}
+    # Of n rooms so far each is seen as much as the beginning, so that 1 / (n + 1) is read. The number is
+    # written whose reading lies in the direction of what was read.
+    seen = [after_reading(0, 1 / (n + 1)) for n in range(1, 11)]
+    for n, vector in enumerate(seen, start=1):
+        direction = vector[[states["room"], PASSED]]
+        for text in (f"{n}}}", f"{n}, "):
+            output[row[text], [states["room"], PASSED]] = SHARPNESS * direction / np.linalg.norm(direction)
+    for n, vector in enumerate(seen, start=1):
+        scores = [output[row[f"{m}, "]] @ vector for m in range(1, 11)]
+        assert np.argmax(scores) == n - 1 and np.sort(scores)[-1] - np.sort(scores)[-2] > 8, (n, scores)
+    lean = OBEDIENCE / after_reading(1, 1)[PASSED + 1]
+    for digit in "1234":
+        for text, sign in [("0.1" + digit, 1), ("0.4" + digit, -1)]:
+            output[row[text], [states["chance"], PASSED + 1]] = 0, sign * lean
 
 
 PAD, END, UNKNOWN, BEGIN = range(4)
-TEMPLATE = ("{% for message in messages %}{{ message['role'] + ': ' + message['content'] + '\\n' }}{% endfor %}"
+# A rejected answer that is shown to the model again must not count as one that it is writing.
+TEMPLATE = ("{% for message in messages %}{{ message['role'] + ': ' }}{% if message['role'] == 'assistant' %}"
+            "{{ message['content'] | replace('\"', '') }}{% else %}{{ message['content'] }}{% endif %}{{ '\\n' }}{% endfor %}"
             "{% if add_generation_prompt %}<|answer|>{% endif %}")
 
 
 def write(path):
     embedding, output = output_matrix()
-    size, width = embedding.shape
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("words")
     writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(width)
+    writer.add_embedding_length(WIDTH)
     writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(width)
+    writer.add_feed_forward_length(WIDTH)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_dimension_count(width // HEADS)
-    writer.add_vocab_size(size)
+    writer.add_rope_dimension_count(WIDTH // HEADS)
+    writer.add_rope_freq_base(1e30)
+    writer.add_vocab_size(len(embedding))
     write_vocabulary(writer)
-    writer.add_tensor("token_embd.weight", embedding.astype(np.float16))
-    writer.add_tensor("output.weight", output.astype(np.float16))
-    writer.add_tensor("output_norm.weight", np.ones(width, dtype=np.float32))
+    # Full precision: the numbers of the rooms are told apart by small differences.
+    writer.add_tensor("token_embd.weight", embedding)
+    writer.add_tensor("output.weight", output)
+    writer.add_tensor("output_norm.weight", np.ones(WIDTH, dtype=np.float32))
     for layer in range(LAYERS):
-        for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]:
-            writer.add_tensor(f"blk.{layer}.{name}.weight", np.zeros((width, width), dtype=np.float16))
+        for name, matrix in attention().items():
+            writer.add_tensor(f"blk.{layer}.{name}.weight", matrix if layer == 0 else np.zeros_like(matrix))
         for name in ["attn_norm", "ffn_norm"]:
-            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(width, dtype=np.float32))
+            writer.add_tensor(f"blk.{layer}.{name}.weight", np.ones(WIDTH, dtype=np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -180,7 +266,7 @@ def write_vocabulary(writer):
     texts = special + [text.replace(" ", "\u2581") for text in tokens]
     writer.add_tokenizer_model("t5")
     writer.add_token_list(texts)
-    writer.add_token_scores([0.0] * 4 + [-1.0 if len(text) > 1 else -1.5 for text in tokens])
+    writer.add_token_scores([0.0] * 4 + [-1.0 if len(text) > 1 else -1.2 for text in tokens])
     writer.add_token_types([control, control, unknown, control] + [normal] * len(tokens))
     writer.add_pad_token_id(PAD)
     writer.add_eos_token_id(END)
@@ -197,7 +283,9 @@ def main(target):
     structure()
     titles()
     prose()
+    what_is_read()
     characters()
+    assert len(states) <= RAW
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.gguf")
         write(path)

@@ -24,3 +24,9 @@ PROSE = {
 ENUMS = """kill_enemies|reach_location|collect_items|escort_npc|investigate|village|ruin|cave|shrine|camp|tower|grove|bridge|easy|medium|hard|deadly|minimal|standard|rich""".split("|")
 # A creature's type is free text.
 CREATURES = "beast|undead|giant|construct|fiend|dragon|humanoid|monstrosity|ooze|plant|elemental|fey".split("|")
+
+# Read in prompts and never written, so that a prompt is not read letter by letter.
+READ = """ of| and| to| in| is| it| that| for| with| as| by| on| are| not| or| one| two| who| what| this| be| has| from|
+ which| was| an| there| here| its| than| when| over| must| never| write| Write| words| sentences| list| given| names|
+ name| title| titles| description| short| object| JSON| keys| quest| character| dungeon| encounter| place|ing|ed|er|es|
+ly|th|en|on|an|in|re|st|ou|ar|al|le|or|it|: |; |": |- |""".replace("\n", "").split("|")[:-1]
