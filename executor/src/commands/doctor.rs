@@ -4,6 +4,7 @@
 //! and the others still run, so that everything that is broken is seen at once.
 
 mod database;
+mod fit;
 mod installation;
 mod model;
 mod remedy;
@@ -21,7 +22,10 @@ pub async fn doctor(options: &Options) -> Result<ExitCode, Failure> {
     let door = database::check(options, &mut report).await;
     let generator = model::check(options, &mut report).await;
     if let Some(door) = &door {
-        if let Some(generator) = &generator {
+        if let Some((generator, host)) = &generator {
+            if let Some(finding) = fit::context(door, host).await {
+                report.tell(&finding);
+            }
             report.tell(&model::sample(door, generator.as_ref()).await);
         }
         stock::check(door, &mut report).await;

@@ -119,6 +119,8 @@ pub struct Host {
     pub model: Option<String>,
     /// How many requests it works on at once, where it says so.
     pub slots: Option<usize>,
+    /// Tokens that one request has for prompt and answer together, where it says so.
+    pub context: Option<usize>,
 }
 
 pub trait Generator: Send + Sync {

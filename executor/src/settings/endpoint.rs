@@ -55,6 +55,15 @@ impl Endpoint {
         self.base.path().len() > 1
     }
 
+    /// The host is the machine itself.
+    pub fn is_loopback(&self) -> bool {
+        match self.base.host_str() {
+            Some("localhost" | "[::1]") => true,
+            Some(host) => host.starts_with("127."),
+            None => false,
+        }
+    }
+
     /// For people: without user and password.
     pub fn label(&self) -> String {
         clean(self.base.as_str()).trim_end_matches('/').to_owned()
@@ -81,6 +90,22 @@ mod tests {
         assert_eq!(
             bare.with_path("/v1").join("/models").as_str(),
             "http://h:1/v1/models"
+        );
+    }
+
+    #[test]
+    fn the_machine_itself_is_recognised() {
+        for text in [
+            "http://localhost:1/v1",
+            "http://127.0.0.1/v1",
+            "http://[::1]:1234/v1",
+        ] {
+            assert!(Endpoint::parse(text).unwrap().is_loopback(), "{text}");
+        }
+        assert!(
+            !Endpoint::parse("http://192.168.42.145:1234/v1")
+                .unwrap()
+                .is_loopback()
         );
     }
 

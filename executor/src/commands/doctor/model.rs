@@ -3,8 +3,8 @@
 
 use tokio::time::Instant;
 
-use super::remedy;
 use super::report::{Finding, Report};
+use super::{fit, remedy};
 use crate::commands;
 use crate::commands::preview::trial::{NoItem, Trial, Written};
 use crate::door::{Door, Rejection};
@@ -17,12 +17,12 @@ const SAMPLE: &str = "quest";
 const MODELS_SHOWN: usize = 8;
 
 /// Who would write; None when nobody can.
-pub async fn check(options: &Options, report: &mut Report) -> Option<Box<dyn Generator>> {
+pub async fn check(options: &Options, report: &mut Report) -> Option<(Box<dyn Generator>, Host)> {
     const NAME: &str = "endpoint";
-    let llm = match (commands::llm(options), options.endpoint()) {
+    let (llm, addition) = match (commands::llm(options), options.endpoint()) {
         (Ok(Some(llm)), Ok(Some(endpoint))) => {
             report.tell(&Finding::ok(NAME, endpoint.label()));
-            llm
+            (llm, fit::loopback_remedy(&endpoint))
         }
         (Err(failure), _) => {
             report.tell(&Finding::fail(
@@ -39,7 +39,7 @@ pub async fn check(options: &Options, report: &mut Report) -> Option<Box<dyn Gen
                 text,
                 format!("when there is a model server: {EXAMPLE}"),
             ));
-            return Some(Box::new(Builtin));
+            return Some((Box::new(Builtin), Host::default()));
         }
     };
     let sent = Instant::now();
@@ -47,13 +47,13 @@ pub async fn check(options: &Options, report: &mut Report) -> Option<Box<dyn Gen
         Ok(host) => {
             report.tell(&Finding::ok("model host", answers(&host, sent)));
             report.tell(&model(&llm.models(), options.model().as_deref(), &host));
-            Some(Box::new(llm))
+            Some((Box::new(llm), host))
         }
         Err(trouble) => {
             report.tell(&Finding::fail(
                 "model host",
                 trouble.reason.clone(),
-                host_remedy(&trouble),
+                format!("{}{}", host_remedy(&trouble), addition.unwrap_or_default()),
             ));
             None
         }
@@ -72,7 +72,7 @@ fn host_remedy(trouble: &Trouble) -> &'static str {
     let says = |part: &str| trouble.reason.contains(part);
     if says("no connection") || says("did not send") || says("in time") {
         "does it run, and does it listen on the network (LM Studio: Serve on Local Network; llama-server: --host \
-         0.0.0.0; Ollama: OLLAMA_HOST=0.0.0.0)? In a container, localhost is the container itself"
+         0.0.0.0; Ollama: OLLAMA_HOST=0.0.0.0)?"
     } else if says("no model loaded") {
         "load a model there, or name one in LOCAL_LLM_MODEL"
     } else if says("HTTP 401") || says("HTTP 403") {
@@ -217,7 +217,7 @@ mod tests {
         let listed = ["a".to_owned(), "b".to_owned()];
         let host = Host {
             model: Some("a".into()),
-            slots: None,
+            ..Host::default()
         };
         assert_eq!(model(&listed, None, &host).text, "a, of a, b");
         assert_eq!(model(&listed, Some("c"), &host).level, Level::Warn);

@@ -50,6 +50,7 @@ impl Generator for Builtin {
             Ok(Host {
                 model: Some("builtin".into()),
                 slots: None,
+                context: None,
             })
         })
     }

@@ -16,29 +16,27 @@ pub struct Found {
     /// What would be asked for where nobody named a model.
     pub first: Option<String>,
     pub slots: Option<usize>,
+    /// Tokens that one request has for prompt and answer together.
+    pub context: Option<usize>,
 }
 
 /// Asks the host what it has.
 pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, Fault> {
     let (base, list) = models(wire, endpoint).await?;
     let models = chat_models(&list);
-    let mut first = models.first().cloned();
-    if models.len() > 1 {
-        // LM Studio lists all that it has on disk; asking for the first would load that one.
-        first = loaded_model(wire, &base).await.or(first);
-    }
-    let llama_server = list["data"][0]["owned_by"] == "llamacpp";
-    let slots = if llama_server {
-        slots(wire, &base).await
-    } else {
-        None
-    };
-    Ok(Found {
+    let mut found = Found {
+        first: models.first().cloned(),
         base,
         models,
-        first,
-        slots,
-    })
+        slots: None,
+        context: None,
+    };
+    if list["data"][0]["owned_by"] == "llamacpp" {
+        ask_llama_server(wire, &mut found).await;
+    } else {
+        ask_lm_studio(wire, &mut found).await;
+    }
+    Ok(found)
 }
 
 /// `/models` under the base, with `/v1` for who left it out.
@@ -67,21 +65,31 @@ fn chat_models(list: &Value) -> Vec<String> {
     names.filter(chats).map(ToOwned::to_owned).collect()
 }
 
-async fn loaded_model(wire: &Wire, base: &Endpoint) -> Option<String> {
-    let list = wire.get(base.with_path("/").join("/api/v0/models")).await.ok()?;
-    let loaded = list["data"]
-        .as_array()?
-        .iter()
+/// LM Studio lists all that it has on disk; asking for the first one would load that.
+async fn ask_lm_studio(wire: &Wire, found: &mut Found) {
+    let url = found.base.with_path("/").join("/api/v0/models");
+    let Ok(list) = wire.get(url).await else { return };
+    let mut entries = list["data"].as_array().into_iter().flatten();
+    let loaded = entries
         .find(|entry| entry["state"] == "loaded" && matches!(entry["type"].as_str(), Some("llm" | "vlm")));
-    loaded?["id"].as_str().map(ToOwned::to_owned)
+    if let Some(entry) = loaded {
+        found.first = entry["id"].as_str().map(ToOwned::to_owned).or(found.first.take());
+        found.context = count(&entry["loaded_context_length"]);
+    }
 }
 
-async fn slots(wire: &Wire, base: &Endpoint) -> Option<usize> {
-    let props = wire.get(base.with_path("/").join("/props")).await.ok()?;
-    let slots = props["total_slots"]
+async fn ask_llama_server(wire: &Wire, found: &mut Found) {
+    let url = found.base.with_path("/").join("/props");
+    let Ok(props) = wire.get(url).await else { return };
+    found.slots = count(&props["total_slots"]).filter(|slots| (1..=64).contains(slots));
+    found.context = count(&props["default_generation_settings"]["n_ctx"]);
+}
+
+fn count(value: &Value) -> Option<usize> {
+    value
         .as_u64()
-        .and_then(|slots| usize::try_from(slots).ok());
-    slots.filter(|slots| (1..=64).contains(slots))
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0)
 }
 
 #[cfg(test)]

@@ -132,6 +132,7 @@ impl Llm {
                 models: Vec::new(),
                 first: None,
                 slots: None,
+                context: None,
             },
             Err(fault) => return Err(unusable(&fault, &place)),
         };
@@ -155,6 +156,7 @@ impl Llm {
         Ok(Host {
             model: Some(model),
             slots: found.slots,
+            context: found.context,
         })
     }
 

@@ -1,0 +1,81 @@
+//! Whether place and model server fit the work: an address that means something else inside of a
+//! container, and a context that is too small for the longest item.
+
+use std::path::Path;
+
+use super::report::Finding;
+use crate::door::{Door, Order};
+use crate::generator::Host;
+use crate::settings::Endpoint;
+
+/// Characters of a prompt in one token, on the safe side for English text and JSON.
+const CHARACTERS: usize = 3;
+/// What container engines leave inside of every container.
+const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
+
+/// What to add to the remedy where a model host that cannot be reached is this machine, and this
+/// machine is a container.
+pub fn loopback_remedy(endpoint: &Endpoint) -> Option<&'static str> {
+    let inside = MARKS.iter().any(|mark| Path::new(mark).exists());
+    (inside && endpoint.is_loopback()).then_some(
+        " This is a container, and the address is the container itself: name the machine that it runs on, \
+         host.containers.internal (podman), host.docker.internal (Docker Desktop) or its address in the network",
+    )
+}
+
+/// Does the longest item fit? Only where the server tells its context.
+pub async fn context(door: &Door, host: &Host) -> Option<Finding> {
+    let context = host.context?;
+    let mut longest: Option<(String, usize)> = None;
+    for pool in door.pool_status().await.ok()? {
+        // Kinds that want a parameter cannot be tried without one; they are not the longest.
+        let Ok(order) = door.preview_item(&pool.kind, None, 0).await else {
+            continue;
+        };
+        let needed = needed(&order);
+        if longest.as_ref().is_none_or(|(_, most)| needed > *most) {
+            longest = Some((pool.kind, needed));
+        }
+    }
+    let (kind, needed) = longest?;
+    Some(judged(context, &kind, needed))
+}
+
+fn needed(order: &Order) -> usize {
+    let prompt: usize = order
+        .messages
+        .iter()
+        .map(|message| message.content.chars().count())
+        .sum();
+    let answer = order.sampling["max_tokens"].as_u64().unwrap_or(0);
+    prompt / CHARACTERS + usize::try_from(answer).unwrap_or(usize::MAX)
+}
+
+fn judged(context: usize, kind: &str, needed: usize) -> Finding {
+    const NAME: &str = "context";
+    let text = format!("{context} tokens a request; the longest item ({kind}) needs up to {needed}");
+    if context >= needed {
+        return Finding::ok(NAME, text);
+    }
+    let remedy =
+        "give the server a larger context (llama-server divides --ctx-size by --parallel), or fewer slots";
+    Finding::warn(NAME, text, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::report::Level;
+    use super::*;
+
+    #[test]
+    fn a_context_that_is_too_small_is_a_warning() {
+        assert_eq!(judged(4096, "dungeon", 2500).level, Level::Ok);
+        let small = judged(2048, "dungeon", 2500);
+        assert_eq!(small.level, Level::Warn);
+        assert!(
+            small.text.contains("2048") && small.text.contains("dungeon"),
+            "{}",
+            small.text
+        );
+    }
+}
