@@ -7,12 +7,14 @@
 
 pub mod account;
 mod both;
+pub mod chaos;
 pub mod cluster;
 pub mod database;
 pub mod executor;
 pub mod guardian;
 pub mod http;
 pub mod install;
+pub mod invariants;
 pub mod llama;
 pub mod paths;
 pub mod proxy;

@@ -1,5 +1,6 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
 mod background;
+mod chaos;
 mod claims;
 mod executor;
 mod guide;

@@ -6,7 +6,6 @@
 
 mod executors;
 mod games;
-mod invariants;
 mod op;
 mod reference;
 mod state;
@@ -17,7 +16,6 @@ mod world;
 
 use op::Op;
 use pg_worker_tests::Database;
-use proptest::collection::vec;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 use std::cell::RefCell;
 
@@ -39,18 +37,34 @@ fn agrees_with_the_model(database: &Database, cases: u64, default_seed: u64) {
         cases: setting("PROPTEST_CASES", cases) as u32,
         rng_seed: RngSeed::Fixed(seed),
         failure_persistence: None,
-        max_shrink_iters: 2000,
+        max_shrink_iters: 400,
         ..Config::default()
     };
     let pair = RefCell::new(steps::Pair::new(database));
-    let played = TestRunner::new(config).run(&vec(op::any(), 1..=LONGEST), |ops| {
+    let played = TestRunner::new(config).run(&op::course(LONGEST), |ops| {
         pair.borrow_mut().play(&ops).map_err(TestCaseError::fail)
     });
     match played {
         Ok(()) => {}
-        Err(TestError::Fail(reason, ops)) => panic!("{}\n{reason}\nMODEL_SEED={seed}", listed(&ops)),
+        Err(TestError::Fail(_, ops)) => {
+            let (ops, reason) = shortest(&mut pair.borrow_mut(), ops);
+            panic!("{}\n{reason}\nMODEL_SEED={seed}", listed(&ops))
+        }
         Err(TestError::Abort(reason)) => panic!("{reason}\nMODEL_SEED={seed}"),
     }
+}
+
+/// Leaves out every step without which it still fails: the runner's own shrinking is over whole parts.
+fn shortest(pair: &mut steps::Pair, mut ops: Vec<Op>) -> (Vec<Op>, String) {
+    let mut reason = pair.play(&ops).expect_err("it failed before");
+    for index in (0..ops.len()).rev() {
+        let mut fewer = ops.clone();
+        fewer.remove(index);
+        if let Err(still) = pair.play(&fewer) {
+            (ops, reason) = (fewer, still);
+        }
+    }
+    (ops, reason)
 }
 
 fn listed(ops: &[Op]) -> String {

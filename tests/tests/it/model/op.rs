@@ -179,8 +179,32 @@ fn pass() -> impl Strategy<Value = Op> {
         .prop_map(|moments| Op::Pass { moments })
 }
 
+/// What rarely comes together by chance: leases that run out until the attempts are spent, finished
+/// jobs that come of age.
+fn story() -> impl Strategy<Value = Vec<Op>> {
+    let lease = || Op::Lease {
+        limit: 1,
+        moments: 1,
+        least: 10,
+    };
+    let out = move || vec![lease(), Op::Pass { moments: 1 }, Op::Rescue];
+    let (fit, age) = (Pick::Fit(0), 7 * 2880);
+    prop_oneof![
+        3 => Just([out(), out(), out()].concat()),
+        1 => (-1..2_i64).prop_map(move |more| {
+            vec![Op::Cancel { job: fit }, Op::Pass { moments: age + more }, Op::Prune]
+        }),
+    ]
+}
+
+/// A course of events: mostly any steps, here and there a story.
+pub fn course(longest: usize) -> impl Strategy<Value = Vec<Op>> {
+    let part = prop_oneof![30 => any().prop_map(|op| vec![op]), 1 => story()];
+    vec(part, 1..=longest).prop_map(|parts| parts.concat())
+}
+
 /// Any step, as often as it takes for jobs to get somewhere.
-pub fn any() -> impl Strategy<Value = Op> {
+fn any() -> impl Strategy<Value = Op> {
     prop_oneof![
         14 => enqueue(),
         24 => lease(),

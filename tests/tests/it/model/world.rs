@@ -1,11 +1,11 @@
 //! The real side: takes each step in PostgreSQL, reads what is stored, and moves its time.
 
+use super::MOMENT;
 use super::reference::{Answer, BATCH_SIZE, MIN_SIZE};
 use super::state::{Job, Quest, State};
-use super::{MOMENT, invariants};
 use chrono::{DateTime, Utc};
 use pg_worker_tests::session::Params;
-use pg_worker_tests::{Database, Session, time};
+use pg_worker_tests::{Database, Session, invariants, time};
 use postgres::{Row, Statement};
 use serde_json::json;
 use std::time::Instant;

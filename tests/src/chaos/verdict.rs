@@ -1,0 +1,155 @@
+//! What is left when everything has been broken and mended: the account, and what must not be.
+
+use super::line::Line;
+use super::schedule::LEASE_SECONDS;
+use super::stage::{Killed, Stage};
+use super::traffic::Told;
+use crate::invariants;
+use uuid::Uuid;
+
+/// The end of a run.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What happened, in lines to be read.
+    pub account: Vec<String>,
+    /// What must never happen, and did. Empty is good.
+    pub violations: Vec<String>,
+    pub kills: usize,
+}
+
+/// A name, and a query that counts what must not be there.
+const COUNTS: &[(&str, &str)] = &[
+    (
+        "jobs lost: in no end state",
+        "select count(*) from worker_jobs where (status in ('completed', 'failed', 'cancelled')) is not true",
+    ),
+    (
+        "jobs done twice: completed more than once",
+        "select count(*) from (select job from audit.steps where is_now = 'completed'
+                               group by job having count(*) > 1) j",
+    ),
+    (
+        "completed jobs that were begun again",
+        "select count(*) from audit.steps where was = 'completed'",
+    ),
+    (
+        "running jobs that changed hands without going back to the queue",
+        "select count(*) from audit.steps where was = 'running' and is_now = 'running'",
+    ),
+    (
+        "leases given out twice",
+        "select count(*) from (select token from audit.steps where was = 'pending' and is_now = 'running'
+                               group by token having count(*) > 1) t",
+    ),
+    (
+        "items stored twice",
+        "select count(*) from (select 1 from quest_templates
+                               group by provenance ->> 'job_id', provenance ->> 'item_no' having count(*) > 1) q",
+    ),
+    (
+        "items beyond what was asked",
+        "select count(*) from worker_jobs j where job_type <> 'check_all_pools'
+            and asked < (select count(*) from quest_templates where provenance ->> 'job_id' = j.id::text)",
+    ),
+];
+
+const SINCE: &str = "
+    select case when (select is_now from audit.steps where job = $1 and at > $3 order by id limit 1)
+                     in ('pending', 'running')
+                then extract(epoch from min(at) - $3)::float8 end
+      from audit.steps where job = $1 and is_now = 'running' and token <> $2 and at > $3";
+
+/// Judges a drained stage.
+pub fn judge(stage: &mut Stage, told: &Told, game: &Line) -> Verdict {
+    let mut violations = std::mem::take(&mut stage.misdeeds);
+    let mut account = vec![line_of_faults(stage), line_of_jobs(stage, told)];
+    for (name, sql) in COUNTS {
+        let count = stage.watch.value::<i64>(sql, &[]);
+        account.push(format!(
+            "{name}: {}",
+            count.map_or("unknown".into(), |count| count.to_string())
+        ));
+        if count != Some(0) {
+            violations.push(format!("{name}: {count:?}"));
+        }
+    }
+    let broken = stage.watch.column::<String>(&invariants::broken(), &[]);
+    violations.extend(broken.into_iter().map(|name| format!("broken: {name}")));
+    violations.extend(broken_promises(stage, told));
+    let deadlocks = stage.cluster.log().matches("deadlock detected").count();
+    account.push(format!("deadlocks: {deadlocks}"));
+    if deadlocks > 0 {
+        violations.push(format!("deadlocks: {deadlocks}"));
+    }
+    let refusals = game.refusals.iter().chain(&stage.watch.refusals);
+    violations.extend(refusals.map(|(words, times)| format!("refused {times} times: {words}")));
+    account.push(line_of_recovery(stage));
+    let kills = stage.done.get("executors killed").copied().unwrap_or(0);
+    Verdict {
+        account,
+        violations,
+        kills,
+    }
+}
+
+fn line_of_faults(stage: &Stage) -> String {
+    let faults: Vec<String> = stage
+        .done
+        .iter()
+        .map(|(name, times)| format!("{times} {name}"))
+        .collect();
+    format!("faults: {}", faults.join(", "))
+}
+
+fn line_of_jobs(stage: &mut Stage, told: &Told) -> String {
+    let sql = "select count(*) || ' ' || status from worker_jobs group by status order by count(*) desc";
+    let jobs = stage.watch.column::<String>(sql, &[]).join(", ");
+    let items = stage.watch.value::<i64>("select count(*) from worker.items", &[]);
+    format!(
+        "jobs: {jobs}; the game was told of {}, cancelled {}, retried {}, claimed {} quests; {} items stored",
+        told.jobs.len(),
+        told.cancelled,
+        told.retried,
+        told.claims.len(),
+        items.unwrap_or(-1)
+    )
+}
+
+/// What the game was told and does not find.
+fn broken_promises(stage: &mut Stage, told: &Told) -> Vec<String> {
+    let jobs: Vec<Uuid> = told.jobs.iter().copied().collect();
+    let claims: Vec<Uuid> = told.claims.keys().copied().collect();
+    let mut broken = Vec::new();
+    let found = "select count(*) from worker_jobs where id = any($1)";
+    let found = stage.watch.value::<i64>(found, &[&jobs]);
+    if found != Some(jobs.len() as i64) {
+        broken.push(format!("{} enqueued jobs, {found:?} found", jobs.len()));
+    }
+    let used = "select count(*) from quest_templates where id = any($1) and used";
+    let used = stage.watch.value::<i64>(used, &[&claims]);
+    if used != Some(claims.len() as i64) {
+        broken.push(format!("{} claimed quests, {used:?} of them used", claims.len()));
+    }
+    let twice = told.claims.values().filter(|requests| requests.len() > 1).count();
+    if twice > 0 {
+        broken.push(format!("quests claimed twice: {twice}"));
+    }
+    broken
+}
+
+fn line_of_recovery(stage: &mut Stage) -> String {
+    let killed = std::mem::take(&mut stage.killed);
+    let mut seconds: Vec<f64> = Vec::new();
+    for Killed { at, job, token } in &killed {
+        let since = stage.watch.value::<Option<f64>>(SINCE, &[job, token, at]);
+        seconds.extend(since.flatten());
+    }
+    seconds.sort_by(f64::total_cmp);
+    let (Some(worst), Some(median)) = (seconds.last(), seconds.get(seconds.len() / 2)) else {
+        return "no job was in the hands of a killed executor".into();
+    };
+    format!(
+        "from SIGKILL to the job running again: {} jobs, median {median:.1} s, worst {worst:.1} s (lease {LEASE_SECONDS} s)",
+        seconds.len()
+    )
+}
