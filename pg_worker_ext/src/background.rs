@@ -159,7 +159,8 @@ impl Worker {
     /// One NOTIFY for everything that was enqueued since the last one.
     fn notify(&mut self) {
         process::show_busy("notifying executors");
-        let sent = owner::run(|| Spi::connect(|spi| spi.select(NOTIFY, Some(1), &[])?.first().get_one::<f64>()));
+        let sent =
+            owner::run(|| Spi::connect(|spi| spi.select(NOTIFY, Some(1), &[])?.first().get_one::<f64>()));
         self.schedule.notified(Instant::now());
         match sent {
             Ok(Found::Done(at)) => self.announced = at,
