@@ -51,7 +51,9 @@ impl LlamaServer {
         let port = free_port();
         let (context, slots, port_text) = (CONTEXT.to_string(), slots.to_string(), port.to_string());
         // One thread: on a busy machine two wait for each other, which stalls the answers for seconds.
-        let mut arguments: Vec<&str> = vec!["-np", &slots, "-c", &context, "-t", "1", "-tb", "1"];
+        let mut arguments: Vec<&str> = vec![
+            "--alias", "words", "-np", &slots, "-c", &context, "-t", "1", "-tb", "1",
+        ];
         arguments.extend(["--host", "127.0.0.1", "--port", &port_text, "--offline"]);
         arguments.extend(more);
         LlamaServer {
@@ -163,6 +165,21 @@ impl LlamaServer {
     /// The status of its `/health`; nothing while nobody listens.
     pub fn health(&self) -> Option<u16> {
         http::get(self.port, "/health").ok().map(|answer| answer.status)
+    }
+
+    /// Has a frozen server been sent something that it has not read yet?
+    pub fn is_asked(&self) -> bool {
+        // The kernel's table: local address, remote address, state (01: established), tx:rx queue.
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("/proc/net/tcp");
+        let here = format!(":{:04X}", self.port);
+        table.lines().any(|line| {
+            let mut fields = line.split_whitespace().skip(1);
+            let (local, state, queues) = (fields.next(), fields.nth(1), fields.next());
+            let waiting = queues.and_then(|queues| queues.split_once(':'));
+            local.is_some_and(|local| local.ends_with(&here))
+                && state == Some("01")
+                && waiting.is_some_and(|(_, unread)| unread != "00000000")
+        })
     }
 
     /// How many slots write an answer now.

@@ -21,6 +21,7 @@ fn while_it_loads_every_path_answers_503() {
     // Frozen: what it answers, it answers in the moments in which it runs.
     let asked = server.port();
     let answer = std::thread::spawn(move || http::get(asked, "/v1/models"));
+    wait_until("the question is there", BOUND, || server.is_asked());
     while !answer.is_finished() {
         server.crawl();
     }
