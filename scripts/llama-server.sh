@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Gets a real llama-server for the tests and prints the path of a program that starts it with the
 # made model of tests/llama; further arguments are passed on. Nothing is installed: Debian's package
-# is unpacked into target/llama, where it stays. Where it cannot be had: one line with the reason, and
-# exit code 77.
+# is unpacked into target/llama, where it stays; LLAMA_SERVER=/path/to/llama-server takes another one.
+# Where none can be had: one line with the reason, and exit code 77.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -15,6 +15,7 @@ cannot() { say "no llama-server: $*" >&2; exit 77; }
 
 # The Debian mirror that this machine's apt already uses, as "URL key"; the key may be absent.
 mirror() {
+  # shellcheck disable=SC2016 # these are apt's variables
   apt-get indextargets --format '$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(SIGNED_BY)' 2>/dev/null |
     awk -F'|' '$1 == "Debian" && $2 !~ /security/ {print $2, ($4 ~ /^\//) ? $4 : ""; exit}'
 }
@@ -100,5 +101,13 @@ exec 9>"$folder/lock"
 flock 9
 gunzip -c "$ROOT/tests/llama/model.gguf.gz" >"$folder/model.gguf.new"
 mv "$folder/model.gguf.new" "$folder/model.gguf"
-[ -x "$folder/server/start/llama-server" ] || get_server
-say "$(cd "$folder" && pwd)/server/start/llama-server"
+folder=$(cd "$folder" && pwd)
+if [ -n "${LLAMA_SERVER:-}" ]; then
+  "$LLAMA_SERVER" --version >/dev/null 2>&1 || cannot "LLAMA_SERVER=$LLAMA_SERVER does not run"
+  printf '#!/bin/sh\nexec "%s" --model "%s" "$@"\n' "$LLAMA_SERVER" "$folder/model.gguf" >"$folder/own"
+  chmod +x "$folder/own"
+  say "$folder/own"
+else
+  [ -x "$folder/server/start/llama-server" ] || get_server
+  say "$folder/server/start/llama-server"
+fi
