@@ -85,7 +85,9 @@ create or replace function worker.pool_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   -- Whoever changes a pool may have mended what made its jobs fail.
-  delete from worker.pool_trouble where kind = new.kind;
+  -- What somebody is just noting stays: to wait for that would be the other way round than refills do it.
+  delete from worker.pool_trouble t
+   where (t.kind, t.scope) in (select x.kind, x.scope from worker.pool_trouble x where x.kind = new.kind for update skip locked);
   return new;
 end $$;
 comment on function worker.pool_changed() is

@@ -98,7 +98,7 @@ comment on function worker.enqueue_missing() is
 'Enqueues what the pools are missing, in batches of batch_size; returns the number of jobs.';
 
 create or replace function worker.note_campaigns() returns text
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 begin
   if to_regclass('public.characters') is null then
     return null;
@@ -116,6 +116,9 @@ begin
   on conflict do nothing;
   return case when row_security_active('public.characters')
               then format('row level security hides rows of characters from role %s', current_user) end;
+exception when lock_not_available then
+  -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
+  return 'campaigns are being added just now, the next check takes them up';
 end $$;
 comment on function worker.note_campaigns() is
 'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
@@ -147,9 +150,14 @@ declare
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
-  select id into v_job from public.worker_jobs
-   where job_type = 'check_all_pools' and status = 'pending' and run_at <= clock_timestamp()
-   for update skip locked;
+  if exists (select from public.worker_jobs
+              where job_type = 'check_all_pools' and status = 'pending' and run_at <= clock_timestamp()) then
+    -- The pools before the check, as a game does it that changes a pool and then asks for a check.
+    perform 1 from public.content_pools order by kind for update;
+    select id into v_job from public.worker_jobs
+     where job_type = 'check_all_pools' and status = 'pending' and run_at <= clock_timestamp()
+     for update skip locked;
+  end if;
   if v_job is not null then
     update public.worker_jobs set status = 'running', started_at = clock_timestamp(), attempts = attempts + 1,
            lease_token = gen_random_uuid(), lease_expires_at = clock_timestamp() + interval '5 minutes'

@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
 mod background;
 mod chaos;
+mod circles;
 mod claims;
 mod executor;
 mod guide;
@@ -12,6 +13,7 @@ mod model;
 mod network;
 mod plans;
 mod queue;
+mod races;
 mod refusals;
 mod rights;
 mod scripts;

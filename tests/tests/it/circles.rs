@@ -1,0 +1,89 @@
+//! Transactions of a game or an administrator that do two things, beside a tick that does the same two
+//! in its own order: the second one waits, and none of them is ended as a deadlock.
+
+use crate::steps::{enqueue_quests, in_background, lease_one, let_lease_run_out};
+use pg_worker_tests::session::words;
+use pg_worker_tests::{BOUND, Database, Session, on_both_installs, wait_until};
+use std::thread::JoinHandle;
+
+on_both_installs!(
+    a_changed_pool_and_a_pool_check_in_one_transaction,
+    a_new_campaign_and_a_pool_check_in_one_transaction,
+    a_changed_pool_beside_a_job_that_failed,
+);
+
+const TICK: &str = "select worker.tick()";
+
+fn run(session: &mut Session, sql: &str) -> Result<(), String> {
+    session.batch_execute(sql).map_err(|error| words(&error))
+}
+
+/// Runs a step in a session of its own, as far as it comes: it waits for another session, or is through.
+fn as_far_as_it_comes(database: &Database, sql: &'static str) -> JoinHandle<Result<(), String>> {
+    let mut session = database.session();
+    let pid = session.backend_pid();
+    let running = in_background(session, move |session| run(session, sql));
+    let blocked =
+        format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
+    let mut watcher = database.session();
+    wait_until("it waits or is through", BOUND, || {
+        running.is_finished() || watcher.value::<i64>(&blocked, &[]) == 1
+    });
+    running
+}
+
+fn a_changed_pool_and_a_pool_check_in_one_transaction(database: &Database) {
+    let mut game = database.session();
+    game.run("select schedule_pool_check()");
+    game.run("begin; update content_pools set min_size = 50 where kind = 'quest'");
+    let tick = as_far_as_it_comes(database, TICK);
+    game.run("select schedule_pool_check(); commit");
+    assert_eq!(tick.join().expect("the tick"), Ok(()));
+}
+
+fn a_new_campaign_and_a_pool_check_in_one_transaction(database: &Database) {
+    let mut game = database.session();
+    game.run(
+        "create table characters (id uuid default gen_random_uuid(), campaign_seed text);
+         insert into characters (campaign_seed) values ('north');
+         select schedule_pool_check()",
+    );
+    game.run("begin; select enqueue_worker_job('generate_pois', '{\"campaign_seed\": \"north\"}')");
+    let tick = as_far_as_it_comes(database, TICK);
+    game.run("select schedule_pool_check(); commit");
+    assert_eq!(tick.join().expect("the tick"), Ok(()));
+    game.run("select schedule_pool_check()");
+    assert_eq!(run(&mut game, TICK), Ok(()));
+    let noted = "worker.campaigns where campaign_seed = 'north'";
+    assert_eq!(game.count(noted), 1);
+}
+
+/// A tick may note that a job has failed, and refill; who changes a pool locks it and then forgets its
+/// troubles. Both touch the pool first.
+fn a_changed_pool_beside_a_job_that_failed(database: &Database) {
+    let mut session = database.session();
+    session.run(
+        "insert into worker.pool_trouble values ('quest', '', 1, 'it burned', now(), now() + interval '1 hour')",
+    );
+    session.run("alter table worker_jobs alter max_attempts set default 1");
+    enqueue_quests(&mut session, 1);
+    let lease = lease_one(&mut session);
+    let_lease_run_out(&mut session, lease.job);
+    let [first, second] = steps_of_a_tick(&mut session);
+    session.run(&format!("begin; select {first}"));
+    let change = as_far_as_it_comes(
+        database,
+        "update content_pools set batch_size = 5 where kind = 'quest'",
+    );
+    assert_eq!(run(&mut session, &format!("select {second}; commit")), Ok(()));
+    assert_eq!(change.join().expect("the administrator"), Ok(()));
+}
+
+/// Rescue and refill in the order in which a tick takes them, so that it can be stopped between them.
+fn steps_of_a_tick(session: &mut Session) -> [&'static str; 2] {
+    let sql = "select prosrc from pg_proc where oid = 'worker.tick()'::regprocedure";
+    let tick: String = session.value(sql, &[]);
+    let mut steps = ["worker.rescue_jobs()", "worker.refill_pools()"];
+    steps.sort_by_key(|step| tick.find(step).expect("a step of the tick"));
+    steps
+}
