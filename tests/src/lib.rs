@@ -10,6 +10,7 @@ mod both;
 pub mod chaos;
 pub mod cluster;
 pub mod database;
+pub mod dice;
 pub mod executor;
 pub mod guardian;
 pub mod http;

@@ -1,7 +1,6 @@
 //! Everything is broken at random, and then it is counted whether anything was lost or done twice.
 //! Real executors and a real server with its background worker; a game that plays on meanwhile.
 
-mod dice;
 mod line;
 mod schedule;
 mod stage;

@@ -1,7 +1,7 @@
 //! What breaks when: all of it is drawn from the seed before anything is started, so that a run can be
 //! repeated fault by fault.
 
-use super::dice::Dice;
+use crate::dice::Dice;
 use std::time::Duration;
 
 /// The leases of the executors, in seconds: the shortest there is.

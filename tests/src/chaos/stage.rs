@@ -27,7 +27,7 @@ const AUDIT: &str = "
       execute function audit.note();
     update content_pools set enabled = kind = 'quest'";
 
-const HELD: &str = "select clock_timestamp(), j.id, j.lease_token
+const HELD: &str = "select clock_timestamp(), j.id
     from worker_jobs j join worker.executors e on e.id = j.executor_id
    where j.status = 'running' and e.info ->> 'pid' = $1";
 
@@ -35,7 +35,6 @@ const HELD: &str = "select clock_timestamp(), j.id, j.lease_token
 pub struct Killed {
     pub at: DateTime<Utc>,
     pub job: Uuid,
-    pub token: Uuid,
 }
 
 pub struct Stage<'c> {
@@ -139,7 +138,6 @@ impl<'c> Stage<'c> {
         self.killed.extend(held.iter().flatten().map(|row| Killed {
             at: row.get(0),
             job: row.get(1),
-            token: row.get(2),
         }));
     }
 

@@ -1,8 +1,8 @@
 //! The game while things break: it enqueues, cancels, retries, claims and asks for pool checks, and
 //! remembers what it was told.
 
-use super::dice::Dice;
 use super::line::Line;
+use crate::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -53,11 +53,14 @@ const COUNTS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Seconds from a kill until the job is due again and until it runs again; nothing where the game
+/// cancelled it meanwhile, or its attempts were spent.
 const SINCE: &str = "
-    select case when (select is_now from audit.steps where job = $1 and at > $3 order by id limit 1)
-                     in ('pending', 'running')
-                then extract(epoch from min(at) - $3)::float8 end
-      from audit.steps where job = $1 and is_now = 'running' and token <> $2 and at > $3";
+    with after as (select * from audit.steps where job = $1 and at > $2),
+         ended as (select coalesce(min(id), 9223372036854775807) as id from after where is_now not in ('pending', 'running'))
+    select extract(epoch from min(at) filter (where is_now = 'pending') - $2)::float8,
+           extract(epoch from min(at) filter (where is_now = 'running') - $2)::float8
+      from after where id < (select id from ended)";
 
 /// Judges a drained stage.
 pub fn judge(stage: &mut Stage, told: &Told, game: &Line) -> Verdict {
@@ -139,17 +142,25 @@ fn broken_promises(stage: &mut Stage, told: &Told) -> Vec<String> {
 
 fn line_of_recovery(stage: &mut Stage) -> String {
     let killed = std::mem::take(&mut stage.killed);
-    let mut seconds: Vec<f64> = Vec::new();
-    for Killed { at, job, token } in &killed {
-        let since = stage.watch.value::<Option<f64>>(SINCE, &[job, token, at]);
-        seconds.extend(since.flatten());
+    let (mut due, mut running) = (Vec::new(), Vec::new());
+    for Killed { at, job } in &killed {
+        for row in stage.watch.rows(SINCE, &[job, at]).unwrap_or_default() {
+            due.extend(row.get::<_, Option<f64>>(0));
+            running.extend(row.get::<_, Option<f64>>(1));
+        }
     }
-    seconds.sort_by(f64::total_cmp);
-    let (Some(worst), Some(median)) = (seconds.last(), seconds.get(seconds.len() / 2)) else {
-        return "no job was in the hands of a killed executor".into();
-    };
     format!(
-        "from SIGKILL to the job running again: {} jobs, median {median:.1} s, worst {worst:.1} s (lease {LEASE_SECONDS} s)",
-        seconds.len()
+        "{} jobs were in the hands of a killed executor; from SIGKILL to being due again: {}; to running again: {} (lease {LEASE_SECONDS} s)",
+        killed.len(),
+        spread(due),
+        spread(running)
     )
+}
+
+fn spread(mut seconds: Vec<f64>) -> String {
+    seconds.sort_by(f64::total_cmp);
+    match (seconds.get(seconds.len() / 2), seconds.last()) {
+        (Some(median), Some(worst)) => format!("median {median:.1} s, worst {worst:.1} s"),
+        _ => "none".into(),
+    }
 }
