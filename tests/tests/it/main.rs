@@ -8,7 +8,6 @@ mod guide;
 mod harness;
 mod install;
 mod jobs;
-mod kinds;
 mod llama;
 mod model;
 mod network;
