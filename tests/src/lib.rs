@@ -29,7 +29,7 @@ pub use cluster::Cluster;
 pub use database::Database;
 pub use executor::Executor;
 pub use llama::LlamaServer;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Trap};
 pub use session::{Refusal, Session};
 pub use stub_llm::{Reply, StubLlm};
 pub use wait::{BOUND, wait_until};

@@ -1,7 +1,10 @@
 //! A TCP proxy that breaks the way networks break: it cuts connections, refuses new ones, delays
 //! what it hands on, stops handing on without closing (a half-open socket), or loses one answer.
 
-use std::io::{self, Read, Write};
+mod pump;
+#[cfg(test)]
+mod tests;
+
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -24,9 +27,10 @@ struct State {
     refusing: bool,
     frozen: bool,
     delay: Duration,
-    /// The answer to the next request that contains this is lost, and its connection with it.
-    losing: Option<Vec<u8>>,
-    lost: usize,
+    /// What is done to the next request that contains a text.
+    trap: Option<(Vec<u8>, Trap)>,
+    /// How often a trap has shut.
+    trapped: usize,
     connections: Vec<Connection>,
     number: u64,
 }
@@ -35,14 +39,19 @@ struct Connection {
     id: u64,
     ends: [TcpStream; 2],
     stuck: bool,
-    /// Its request went through; the answer must not.
-    loses_answer: bool,
+    /// Its request went through; this is for the answer.
+    answer: Option<Trap>,
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Way {
-    ToServer,
-    ToClient,
+/// Where a request, or the answer to it, stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Trap {
+    /// The request never arrives, and nothing more on its connection, which stays open.
+    HoldRequest,
+    /// The server does its work; the answer never arrives, and the connection stays open.
+    HoldAnswer,
+    /// The server does its work; then the connection is cut.
+    LoseAnswer,
 }
 
 impl Proxy {
@@ -53,7 +62,7 @@ impl Proxy {
         let shared = Arc::new(Shared::default());
         shared.lock().target = target;
         let inner = Arc::clone(&shared);
-        std::thread::spawn(move || accept(&listener, &inner));
+        std::thread::spawn(move || pump::accept(&listener, &inner));
         Proxy { port, shared }
     }
 
@@ -107,15 +116,15 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
-    /// The next request that contains this text reaches the server; when the server has answered,
-    /// the connection is cut and the answer is lost.
-    pub fn lose_answer_to(&self, text: &str) {
-        self.shared.lock().losing = Some(text.as_bytes().to_vec());
+    /// Sets a trap for the next request that contains this text.
+    pub fn trap(&self, text: &str, trap: Trap) {
+        self.shared.lock().trap = Some((text.as_bytes().to_vec(), trap));
     }
 
-    /// How many answers were lost that way.
-    pub fn answers_lost(&self) -> usize {
-        self.shared.lock().lost
+    /// How many requests went into a trap. With [`Trap::HoldAnswer`] and [`Trap::LoseAnswer`] the
+    /// server has answered by then.
+    pub fn trapped(&self) -> usize {
+        self.shared.lock().trapped
     }
 
     /// How many connections there are now.
@@ -156,181 +165,5 @@ impl State {
                 let _ = end.shutdown(Shutdown::Both);
             }
         }
-    }
-}
-
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
-    for client in listener.incoming().map_while(Result::ok) {
-        let target = shared.lock().target;
-        let Ok(server) = TcpStream::connect(("127.0.0.1", target)) else {
-            continue;
-        };
-        // Otherwise an answer in two pieces waits for the first one's acknowledgement.
-        let _ = (client.set_nodelay(true), server.set_nodelay(true));
-        let _ = serve(client, server, shared);
-    }
-}
-
-fn serve(client: TcpStream, server: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
-    let (client_too, server_too) = (client.try_clone()?, server.try_clone()?);
-    let ends = [client.try_clone()?, server.try_clone()?];
-    let mut state = shared.lock();
-    if state.refusing {
-        return Ok(());
-    }
-    state.number += 1;
-    let id = state.number;
-    let (stuck, loses_answer) = (false, false);
-    state.connections.push(Connection {
-        id,
-        ends,
-        stuck,
-        loses_answer,
-    });
-    drop(state);
-    for (from, to, way) in [
-        (client, server, Way::ToServer),
-        (server_too, client_too, Way::ToClient),
-    ] {
-        let shared = Arc::clone(shared);
-        std::thread::spawn(move || {
-            let _ = hand_on(&from, &to, id, way, &shared);
-            close(id, &shared);
-        });
-    }
-    Ok(())
-}
-
-fn close(id: u64, shared: &Shared) {
-    let mut state = shared.lock();
-    if let Some(index) = state.connections.iter().position(|one| one.id == id) {
-        let connection = state.connections.swap_remove(index);
-        for end in connection.ends {
-            let _ = end.shutdown(Shutdown::Both);
-        }
-    }
-    drop(state);
-    shared.changed.notify_all();
-}
-
-fn hand_on(mut from: &TcpStream, mut to: &TcpStream, id: u64, way: Way, shared: &Shared) -> io::Result<()> {
-    let mut buffer = vec![0; 64 * 1024];
-    loop {
-        let length = from.read(&mut buffer)?;
-        if !shared.may_pass(id) {
-            return Ok(());
-        }
-        if length == 0 {
-            return Ok(());
-        }
-        let delay = shared.lock().delay;
-        std::thread::sleep(delay);
-        if swallows(&buffer[..length], id, way, shared) {
-            return Ok(());
-        }
-        to.write_all(&buffer[..length])?;
-    }
-}
-
-/// Whether this is the answer that is to be lost. A request is recognised in one piece, as small
-/// ones arrive on loopback; PostgreSQL answers a statement outside of a transaction after its commit.
-fn swallows(piece: &[u8], id: u64, way: Way, shared: &Shared) -> bool {
-    let mut state = shared.lock();
-    match way {
-        Way::ToServer => {
-            let wanted = state.losing.as_ref();
-            if wanted.is_some_and(|text| piece.windows(text.len()).any(|part| part == text.as_slice())) {
-                state.losing = None;
-                if let Some(connection) = state.find(id) {
-                    connection.loses_answer = true;
-                }
-            }
-            false
-        }
-        Way::ToClient => {
-            let loses = state.find(id).is_some_and(|one| one.loses_answer);
-            state.lost += usize::from(loses);
-            loses
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A server that answers each line with itself.
-    fn echo() -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                std::thread::spawn(move || io::copy(&mut &stream, &mut &stream));
-            }
-        });
-        port
-    }
-
-    fn connect(proxy: &Proxy) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        stream
-    }
-
-    fn ask(mut stream: &TcpStream, text: &str) -> io::Result<String> {
-        stream.write_all(text.as_bytes())?;
-        let mut answer = vec![0; text.len()];
-        stream.read_exact(&mut answer)?;
-        Ok(String::from_utf8(answer).unwrap())
-    }
-
-    #[test]
-    fn it_hands_on_until_it_is_cut_and_then_new_connections_work() {
-        let proxy = Proxy::start(echo());
-        let old = connect(&proxy);
-        assert_eq!(ask(&old, "hello").unwrap(), "hello");
-        proxy.cut();
-        assert!(ask(&old, "hello").is_err());
-        assert_eq!(ask(&connect(&proxy), "again").unwrap(), "again");
-        proxy.refuse(true);
-        assert!(ask(&connect(&proxy), "hello").is_err());
-    }
-
-    #[test]
-    fn a_half_open_connection_is_silent_and_not_closed() {
-        let proxy = Proxy::start(echo());
-        let old = connect(&proxy);
-        assert_eq!(ask(&old, "hello").unwrap(), "hello");
-        proxy.half_open();
-        old.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        let silence = ask(&old, "hello").unwrap_err();
-        assert_eq!(silence.kind(), io::ErrorKind::WouldBlock);
-        assert_eq!(ask(&connect(&proxy), "new").unwrap(), "new");
-    }
-
-    #[test]
-    fn what_was_frozen_arrives_late() {
-        let proxy = Proxy::start(echo());
-        let stream = connect(&proxy);
-        assert_eq!(ask(&stream, "hello").unwrap(), "hello");
-        proxy.freeze();
-        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        assert!(ask(&stream, "late").is_err());
-        proxy.thaw();
-        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        let mut answer = [0; 4];
-        (&stream).read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"late");
-    }
-
-    #[test]
-    fn one_answer_is_lost() {
-        let proxy = Proxy::start(echo());
-        proxy.lose_answer_to("two");
-        let stream = connect(&proxy);
-        assert_eq!(ask(&stream, "one").unwrap(), "one");
-        assert!(ask(&stream, "two").is_err());
-        assert_eq!(ask(&connect(&proxy), "two").unwrap(), "two");
-        assert_eq!(proxy.answers_lost(), 1);
     }
 }

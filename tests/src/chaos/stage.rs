@@ -3,7 +3,7 @@
 use super::line::Line;
 use super::schedule::{Action, LEASE_SECONDS};
 use crate::cluster::{Stop, send_signal};
-use crate::{Cluster, Database, Executor, Proxy, Reply, StubLlm};
+use crate::{Cluster, Database, Executor, Proxy, Reply, StubLlm, Trap};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,7 +117,10 @@ impl<'c> Stage<'c> {
             Action::CutDatabase => self.near_database.cut(),
             Action::HalfOpenDatabase => self.near_database.half_open(),
             Action::SlowDatabase(delay) => self.near_database.delay(Duration::from_millis(delay)),
-            Action::LoseAnswerTo(verb) => self.near_database.lose_answer_to(&format!("worker.{verb}")),
+            Action::LoseAnswerTo(verb) => {
+                self.near_database
+                    .trap(&format!("worker.{verb}"), Trap::LoseAnswer);
+            }
             Action::CutModel => self.near_model.cut(),
             Action::HalfOpenModel => self.near_model.half_open(),
             Action::CloseModel => self.model.close(),

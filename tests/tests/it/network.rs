@@ -1,10 +1,12 @@
 //! Networks that break in the middle of a job: connections that are cut, sockets that stay open and
 //! say nothing, answers that are lost after the server has done its work.
 
+mod points;
+
 use crate::steps::{enqueue_quests, of_job, status};
 use pg_worker_tests::executor::Setup;
 use pg_worker_tests::wait::wait_for;
-use pg_worker_tests::{BOUND, Cluster, Database, Executor, Proxy, Reply, Session, StubLlm};
+use pg_worker_tests::{BOUND, Cluster, Database, Executor, Proxy, Reply, Session, StubLlm, Trap};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -148,9 +150,9 @@ fn an_answer_that_is_lost_after_the_commit_is_asked_for_again() {
         let _executor = far.executor(&model).env("WORKER_LEASE_SECONDS", "5").start();
         let job = enqueue_quests(&mut far.session, 12);
         wait_stored(&mut far.session, job, 1);
-        far.proxy.lose_answer_to(&format!("worker.{verb}"));
+        far.proxy.trap(&format!("worker.{verb}"), Trap::LoseAnswer);
         completes(&mut far.session, job, 12, 1);
-        assert_eq!(far.proxy.answers_lost(), 1, "{verb}");
+        assert_eq!(far.proxy.trapped(), 1, "{verb}");
         assert_eq!(
             model.chats().len(),
             12,
@@ -162,11 +164,11 @@ fn an_answer_that_is_lost_after_the_commit_is_asked_for_again() {
 #[test]
 fn a_lease_whose_answer_was_lost_is_nobodys_until_it_ends() {
     let (mut far, model) = (Far::new(), slow_model());
-    far.proxy.lose_answer_to("worker.lease_jobs");
+    far.proxy.trap("worker.lease_jobs", Trap::LoseAnswer);
     let job = enqueue_quests(&mut far.session, 2);
     let _executor = far.executor(&model).env("WORKER_LEASE_SECONDS", "5").start();
     completes(&mut far.session, job, 2, 2);
-    assert_eq!(far.proxy.answers_lost(), 1);
+    assert_eq!(far.proxy.trapped(), 1);
 }
 
 #[test]
