@@ -1,15 +1,17 @@
 //! Transactions of a game or an administrator that do two things, beside a tick that does the same two
 //! in its own order: the second one waits, and none of them is ended as a deadlock.
 
-use crate::steps::{enqueue_quests, in_background, lease_one, let_lease_run_out};
+use crate::steps::{Lease, enqueue, enqueue_quests, in_background, lease, lease_one, let_lease_run_out};
 use pg_worker_tests::session::words;
 use pg_worker_tests::{BOUND, Database, Session, on_both_installs, wait_until};
+use serde_json::json;
 use std::thread::JoinHandle;
 
 on_both_installs!(
     a_changed_pool_and_a_pool_check_in_one_transaction,
     a_new_campaign_and_a_pool_check_in_one_transaction,
     a_changed_pool_beside_a_job_that_failed,
+    a_job_that_is_completed_beside_one_that_fails,
 );
 
 const TICK: &str = "select worker.tick()";
@@ -19,10 +21,10 @@ fn run(session: &mut Session, sql: &str) -> Result<(), String> {
 }
 
 /// Runs a step in a session of its own, as far as it comes: it waits for another session, or is through.
-fn as_far_as_it_comes(database: &Database, sql: &'static str) -> JoinHandle<Result<(), String>> {
-    let mut session = database.session();
+fn as_far_as_it_comes(database: &Database, sql: impl Into<String>) -> JoinHandle<Result<(), String>> {
+    let (mut session, sql) = (database.session(), sql.into());
     let pid = session.backend_pid();
-    let running = in_background(session, move |session| run(session, sql));
+    let running = in_background(session, move |session| run(session, &sql));
     let blocked =
         format!("select count(*) from pg_stat_activity where pid = {pid} and wait_event_type = 'Lock'");
     let mut watcher = database.session();
@@ -86,4 +88,36 @@ fn steps_of_a_tick(session: &mut Session) -> [&'static str; 2] {
     let mut steps = ["worker.rescue_jobs()", "worker.refill_pools()"];
     steps.sort_by_key(|step| tick.find(step).expect("a step of the tick"));
     steps
+}
+
+/// Both settle their pool's troubles, of which there may be several rows, and touch them in one order.
+fn a_job_that_is_completed_beside_one_that_fails(database: &Database) {
+    let mut session = database.session();
+    session.run("alter table worker_jobs alter max_attempts set default 1");
+    for _ in 0..2 {
+        enqueue(
+            &mut session,
+            "generate_pois",
+            json!({"campaign_seed": "north", "count": 1}),
+        );
+    }
+    let leases = lease(&mut session, 2);
+    // What it was asked for is there: that is not what this is about.
+    session.rows(
+        "update worker_jobs set stored = asked where id = $1",
+        &[&leases[0].job],
+    );
+    session.run(
+        "insert into worker.pool_trouble
+         select 'poi', scope, 1, 'it burned', now(), now() from unnest(array['north', '*']) scope",
+    );
+    session.run("begin; select from worker.pool_trouble where scope = 'north' for update");
+    let of = |lease: &Lease| format!("'{}', '{}'", lease.job, lease.token);
+    let completes = format!("select worker.complete_job({})", of(&leases[0]));
+    let completes = as_far_as_it_comes(database, completes);
+    let fails = format!("select worker.fail_job({}, 'it rained')", of(&leases[1]));
+    let fails = as_far_as_it_comes(database, fails);
+    session.run("commit");
+    assert_eq!(completes.join().expect("the one executor"), Ok(()));
+    assert_eq!(fails.join().expect("the other executor"), Ok(()));
 }
