@@ -41,6 +41,7 @@ fn a_server_that_is_killed_twice_in_the_middle_of_a_refill() {
         );
         server.restart();
     }
+    wait_stored(&mut session, 140);
     let full = "select count(*) = 5 and bool_and(available >= minimum) from content_pool_status";
     session.wait_until_true(full, 10 * BOUND);
     let done =
