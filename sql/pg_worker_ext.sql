@@ -192,6 +192,9 @@ begin
       facets jsonb not null default '{}',
       grammar jsonb,
       sampling jsonb not null default '{}',
+      stock_names jsonb not null default '[]',
+      typical_tokens integer,
+      guide_seconds text,
       min_size integer,
       batch_size integer,
       context_function text,
@@ -205,9 +208,12 @@ begin
     comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
     comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
     comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';
+    comment on column worker.kinds.stock_names is 'Names that models use again and again: the prompt asks to avoid them, an item that uses one is rejected.';
+    comment on column worker.kinds.typical_tokens is 'What an item of this kind usually has, for estimates.';
+    comment on column worker.kinds.guide_seconds is 'How long a batch takes on a GTX 1080, one request at a time, as the guide says.';
     comment on column worker.kinds.context_function is 'Function (parameters jsonb, facets jsonb, item_no int, seed bigint) → jsonb: what the prompt, the schema and the grammar are told.';
     comment on column worker.kinds.check_function is 'Function (item jsonb, parameters jsonb) → text: the reason for a rejection, or NULL.';
-    comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id.';
+    comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id. NULL: it goes into item_table as it is (worker.add_kind).';
   end if;
 end $$;
 
@@ -238,7 +244,8 @@ begin
     executor_id uuid,
     asked integer not null default 1,
     stored integer not null default 0,
-    progress jsonb not null default '{}'
+    progress jsonb not null default '{}',
+    refill boolean not null default false
   -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
   -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
   ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
@@ -263,6 +270,7 @@ begin
   comment on column public.worker_jobs.asked is 'Items asked for.';
   comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
   comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+  comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   return true;
 end $$;
 
@@ -326,7 +334,28 @@ begin
       next_try_at timestamptz not null,
       primary key (kind, scope)
     );
-    comment on table worker.pool_trouble is 'Pools whose last job failed: not refilled again before next_try_at, a minute doubling to an hour.';
+    comment on table worker.pool_trouble is 'Pools whose last job failed: not refilled again before next_try_at, a minute doubling to an hour. Scope * is the kind as a whole.';
+  end if;
+end $$;
+
+create or replace function worker.setup_table_usage() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.usage') is null then
+    create table worker.usage (
+      day date not null,
+      kind text not null,
+      generator text not null,
+      model text not null,
+      items bigint not null default 0,
+      rejected bigint not null default 0,
+      prompt_tokens bigint not null default 0,
+      completion_tokens bigint not null default 0,
+      llm_seconds double precision not null default 0,
+      primary key (day, kind, generator, model)
+    -- One row is updated by every item of its day; nothing that changes is indexed.
+    ) with (fillfactor = 50);
+    comment on table worker.usage is 'What was written, by day (UTC), kind, generator and model: kept when jobs and items are gone. See the view worker_costs.';
   end if;
 end $$;
 
@@ -998,17 +1027,31 @@ begin
   end if;
   v_scope := coalesce(p_parameters ->> v_kind.scope_parameter, '');
   if p_failure is null then
-    delete from worker.pool_trouble where kind = v_kind.kind and scope = v_scope;
-  else
-    insert into worker.pool_trouble as t (kind, scope, failures, last_failure, last_failed_at, next_try_at)
-    values (v_kind.kind, v_scope, 1, p_failure, now(), now() + interval '1 minute')
-    on conflict (kind, scope) do update
-       set failures = t.failures + 1, last_failure = excluded.last_failure, last_failed_at = now(),
-           next_try_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(t.failures, 10));
+    -- The whole kind's row first, as below: in the other order a job that fails just now and this one would wait for each other.
+    delete from worker.pool_trouble t
+     where (t.kind, t.scope) in (select x.kind, x.scope from worker.pool_trouble x
+                                  where x.kind = v_kind.kind and x.scope in (v_scope, '*')
+                                  order by x.scope = '*' desc for update);
+    return;
   end if;
+  -- For the pool, and for the kind as a whole: what one campaign's job could not do, that of the next will not either.
+  insert into worker.pool_trouble as t (kind, scope, failures, last_failure, last_failed_at, next_try_at)
+  select v_kind.kind, s, 1, p_failure, now(), now() + interval '1 minute'
+    from unnest(case when v_kind.scope_parameter is null then array[''] else array['*', v_scope] end) s
+  on conflict (kind, scope) do update
+     set failures = t.failures + 1, last_failure = excluded.last_failure, last_failed_at = now(),
+         next_try_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(t.failures, 10));
+  update public.worker_jobs
+     set run_at = t.next_try_at
+    from worker.pool_trouble t
+   where t.kind = v_kind.kind and t.scope = case when v_kind.scope_parameter is null then '' else '*' end
+     and worker_jobs.id in (
+       select j.id from public.worker_jobs j
+        where j.job_type = p_job_type and j.status = 'pending' and j.refill and j.run_at < t.next_try_at
+        order by j.id for update skip locked);
 end $$;
 comment on function worker.settle_pool(text, jsonb, text) is
-'Notes what the end of a job means for its pool: a failure makes the refill wait a minute, doubling to an hour; a success ends the wait.';
+'Notes what the end of a job means for its pool: a failure makes the refills of its kind, those on the way included, wait a minute, doubling to an hour; a success ends the wait.';
 
 -- sql/core/50_items.sql
 
@@ -1017,7 +1060,7 @@ comment on function worker.settle_pool(text, jsonb, text) is
 create or replace function worker.kind_in_force(p_kind text)
 returns table (kind text, job_type text, parameters jsonb, item_table text, scope_parameter text, title_field text,
                system_prompt text, prompt text, prompt_version text, item_schema jsonb, facets jsonb, grammar jsonb,
-               sampling jsonb, model text, context_function text, check_function text, store_function text)
+               sampling jsonb, stock_names jsonb, model text, context_function text, check_function text, store_function text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
@@ -1028,7 +1071,7 @@ begin
               else 'own-' || left(md5(concat(p.system_prompt, '|', p.prompt)), 8) end,
          k.item_schema, k.facets, k.grammar,
          k.sampling || jsonb_strip_nulls(jsonb_build_object('temperature', p.temperature, 'max_tokens', p.max_tokens)),
-         p.model, k.context_function, k.check_function, k.store_function
+         k.stock_names, p.model, k.context_function, k.check_function, k.store_function
     from worker.kinds k left join public.content_pools p on p.kind = k.kind
    where k.kind = p_kind;
   if not found then
@@ -1088,8 +1131,9 @@ begin
        into context using v_parameters, facets, p_item_no, seed;
     context := v_parameters || facets || jsonb_build_object('item_no', p_item_no) || context;
   end if;
-  context := context || jsonb_build_object('recent_titles',
-    coalesce(worker.recent_titles(p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, '')), '(none yet)'));
+  context := context || jsonb_build_object(
+    'stock_names', (select string_agg(n, ', ') from jsonb_array_elements_text(v_kind.stock_names) n),
+    'recent_titles', coalesce(worker.recent_titles(p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, '')), '(none yet)'));
   messages := jsonb_build_array(
     jsonb_build_object('role', 'system', 'content', worker.fill_template(v_kind.system_prompt, context)),
     jsonb_build_object('role', 'user', 'content', worker.fill_template(v_kind.prompt, context)));
@@ -1215,6 +1259,7 @@ begin
                     || case when outcome = 'stored' then worker.result_extra(v_job.kind, p_item) else '{}' end
    where j.id = p_job_id
   returning j.stored into stored;
+  perform worker.note_usage(v_job.kind, outcome, v_provenance);
   return next;
 end $$;
 comment on function worker.store_item(uuid, uuid, integer, jsonb, jsonb) is
@@ -1229,6 +1274,7 @@ declare
   v_kind record;
   v_parameters jsonb;
   v_title text;
+  v_scope text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
@@ -1239,10 +1285,22 @@ begin
     return;
   end if;
   v_title := p_item ->> v_kind.title_field;
-  execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
-    using p_item, v_parameters, p_provenance;
+  v_scope := coalesce(v_parameters ->> v_kind.scope_parameter, '');
+  reason := worker.like_title(p_kind, v_scope, v_title);
+  if reason is not null then
+    outcome := 'duplicate';
+    return next;
+    return;
+  end if;
+  if v_kind.store_function is null then
+    execute format('insert into %s (title, item, provenance) values ($1, $2, $3) returning id', v_kind.item_table::regclass)
+       into item_id using v_title, p_item, p_provenance;
+  else
+    execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
+      using p_item, v_parameters, p_provenance;
+  end if;
   insert into worker.items (job_id, item_no, kind, scope, item_id, title, title_key)
-  values (p_job_id, p_item_no, p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, ''), item_id, v_title, worker.title_key(v_title));
+  values (p_job_id, p_item_no, p_kind, v_scope, item_id, v_title, worker.title_key(v_title));
   outcome := 'stored';
   return next;
 exception
@@ -1253,6 +1311,62 @@ exception
 end $$;
 comment on function worker.keep_item(text, jsonb, uuid, integer, jsonb, jsonb) is
 'Checks one item and puts it into its pool and the ledger, both or neither.';
+
+create or replace function worker.trigrams(p_text text) returns text[]
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+-- As pg_trgm does it: of each word, with two blanks before it and one behind.
+return array(
+  select distinct substr(w.padded, n, 3) collate "C"
+    from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') as x(word)
+   cross join lateral (select '  ' || x.word || ' ') as w(padded)
+   cross join generate_series(1, length(w.padded) - 2) as n
+   where x.word <> ''
+   order by 1);
+comment on function worker.trigrams(text) is
+'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it.';
+
+create or replace function worker.like_title(p_kind text, p_scope text, p_title text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_own text[] := worker.trigrams(p_title);
+  v_like text;
+begin
+  -- The last 100 titles: an older one is not remembered by any player either. 0.6 is where people begin to mix up
+  -- titles. One statement for all of them: a call of worker.trigrams for each would take a hundred times as long.
+  select c.title into v_like
+    from (select g.title, count(*)::numeric as theirs, count(*) filter (where g.gram = any (v_own)) as common
+            from (select distinct r.title, substr(w.padded, at, 3) collate "C" as gram
+                    from (select i.title from worker.items i where i.kind = p_kind and i.scope = p_scope and i.title is not null
+                           order by i.created_at desc limit 100) r
+                   cross join lateral regexp_split_to_table(lower(r.title), '[^[:alnum:]]+') as word
+                   cross join lateral (select '  ' || word || ' ') as w(padded)
+                   cross join lateral generate_series(1, length(w.padded) - 2) as at
+                   where word <> '') g
+           group by g.title) c
+   where c.common / (cardinality(v_own) + c.theirs - c.common) >= 0.6
+   limit 1;
+  return case when v_like is not null then format('the title "%s" resembles "%s"', p_title, v_like) end;
+end $$;
+comment on function worker.like_title(text, text, text) is
+'Why a title is too much like one of the last 100 of its pool (trigram similarity of at least 0.6), or NULL.';
+
+create or replace function worker.stock_name_in(p_item jsonb, p_names jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_names text := (select string_agg(regexp_replace(n, '[^[:alnum:] -]', '', 'g'), '|') from jsonb_array_elements_text(p_names) n);
+  v_hit text;
+begin
+  if v_names is null then
+    return null;
+  end if;
+  select (regexp_match(t #>> '{}', '\m(' || v_names || ')\M', 'i'))[1] into v_hit
+    from jsonb_path_query(p_item, 'strict $.**') t
+   where jsonb_typeof(t) = 'string' and t #>> '{}' ~* ('\m(' || v_names || ')\M')
+   limit 1;
+  return case when v_hit is not null then format('the name %s is used too often; invent another one', v_hit) end;
+end $$;
+comment on function worker.stock_name_in(jsonb, jsonb) is
+'Why an item is rejected for one of the names that its kind does not want, or NULL.';
 
 create or replace function worker.check_item(p_kind text, p_parameters jsonb, p_item jsonb) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -1269,7 +1383,7 @@ begin
   if cardinality(v_errors) > 0 then
     return array_to_string(v_errors, '; ');
   end if;
-  v_reason := worker.leftover_in(p_item);
+  v_reason := coalesce(worker.leftover_in(p_item), worker.stock_name_in(p_item, v_kind.stock_names));
   if v_reason is null and v_kind.check_function is not null then
     execute format('select %s($1, $2)', v_kind.check_function::regproc) into v_reason
       using p_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
@@ -1313,6 +1427,8 @@ begin
      set progress = worker.add_progress(j.progress, 'rejected', p_class, coalesce(p_provenance, '{}'))
                     || jsonb_build_object('last_rejection', left(p_reason, 500))
    where j.id = p_job_id;
+  perform worker.note_usage(k.kind, 'rejected', coalesce(p_provenance, '{}'))
+     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   return 'counted';
 end $$;
 comment on function worker.reject_item(uuid, uuid, integer, text, text, jsonb) is
@@ -1353,6 +1469,50 @@ begin
 end $$;
 comment on function worker.preview_item(text, jsonb, integer) is
 'What next_item would give for a first item of this kind, without a job: for trying a prompt. Each call draws anew.';
+
+-- sql/core/52_usage.sql
+
+-- The account: tokens and seconds by day, and what an API would have cost.
+
+create or replace function worker.note_usage(p_kind text, p_outcome text, p_provenance jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  insert into worker.usage as u (day, kind, generator, model, items, rejected, prompt_tokens, completion_tokens, llm_seconds)
+  values ((now() at time zone 'utc')::date, p_kind, coalesce(p_provenance ->> 'generator', 'unknown'),
+          coalesce(p_provenance ->> 'model', 'unknown'), (p_outcome = 'stored')::int, (p_outcome <> 'stored')::int,
+          coalesce((p_provenance ->> 'prompt_tokens')::numeric::bigint, 0),
+          coalesce((p_provenance ->> 'completion_tokens')::numeric::bigint, 0),
+          coalesce((p_provenance ->> 'llm_seconds')::double precision, 0))
+  on conflict (day, kind, generator, model) do update
+     set items = u.items + excluded.items, rejected = u.rejected + excluded.rejected,
+         prompt_tokens = u.prompt_tokens + excluded.prompt_tokens,
+         completion_tokens = u.completion_tokens + excluded.completion_tokens,
+         llm_seconds = u.llm_seconds + excluded.llm_seconds;
+end $$;
+comment on function worker.note_usage(text, text, jsonb) is
+'Adds one answer of the generator to worker.usage; outcome stored counts an item, any other a rejection.';
+
+create or replace function worker.price(p_name text) returns numeric
+language sql stable set search_path = pg_catalog, pg_temp
+-- Gemini 2.5 Flash-Lite, standard tier, as listed on Google's price page in 2026.
+return worker.setting(p_name, case p_name when 'price_prompt' then '0.10' else '0.40' end)::numeric;
+comment on function worker.price(text) is
+'US dollars that an API would take for a million tokens: price_prompt (0.10) or price_completion (0.40), settings of pg_worker_ext. Default: Gemini 2.5 Flash-Lite in 2026.';
+
+create or replace function worker.batch_estimates(p_tokens_per_second double precision)
+returns table (kind text, items integer, tokens integer, seconds double precision, guide_seconds text)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select k.kind, coalesce(p.batch_size, k.batch_size, 1), k.typical_tokens,
+         coalesce(p.batch_size, k.batch_size, 1) * k.typical_tokens / nullif(p_tokens_per_second, 0), k.guide_seconds
+    from worker.kinds k left join public.content_pools p on p.kind = k.kind
+   where k.typical_tokens is not null
+   order by k.kind;
+end $$;
+comment on function worker.batch_estimates(double precision) is
+'How long a batch of each kind takes at so many tokens a second, one request at a time, beside what the guide says of a GTX 1080.';
 
 -- sql/core/55_pools.sql
 
@@ -1427,7 +1587,9 @@ begin
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
    cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
-    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope and t.next_try_at > now();
+    left join lateral (
+      select max(x.next_try_at) as next_try_at from worker.pool_trouble x
+       where x.kind = p.kind and x.scope in (p.scope, '*') and x.next_try_at > now()) t on true;
 end $$;
 comment on function worker.pool_deficits() is
 'Per pool: available (counted up to min_size), on the way, and missing = min_size − available − on the way. resting_until: not refilled before, because its last job failed.';
@@ -1439,11 +1601,13 @@ declare
 begin
   -- Two of us at once: the second waits here and then counts, in a later statement, what the first enqueued.
   perform 1 from public.content_pools order by kind for update;
-  insert into public.worker_jobs (job_type, parameters, priority)
+  insert into public.worker_jobs (job_type, parameters, priority, refill)
   select d.job_type,
          jsonb_strip_nulls(jsonb_build_object('count', least(d.batch_size, d.missing - b.batch * d.batch_size)))
            || case when d.scope_parameter is null then '{}' else jsonb_build_object(d.scope_parameter, d.scope) end,
-         6
+         -- An empty pool before one that is only low, and a pool that everybody shares before those of the campaigns:
+         -- hundreds of campaigns must not keep a quest waiting for more than the batch that is being written.
+         6 + case when d.scope_parameter is null then 0 else 2 end - (d.available = 0)::int, true
     from worker.pool_deficits() d
    cross join lateral generate_series(0, (d.missing - 1) / d.batch_size) as b(batch)
    where d.missing > 0 and d.resting_until is null
@@ -1546,7 +1710,7 @@ declare
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.scope = coalesce(p_parameters ->> k.scope_parameter, '')
+              where k.job_type = p_job_type and t.scope in (coalesce(p_parameters ->> k.scope_parameter, ''), '*')
                 and t.next_try_at > now())
      or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
     return;
@@ -1586,7 +1750,10 @@ begin
          worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
-    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope;
+    left join lateral (
+      select x.last_failure, x.last_failed_at, x.next_try_at from worker.pool_trouble x
+       where x.kind = p.kind and x.scope in (p.scope, '*')
+       order by x.next_try_at desc, x.scope desc limit 1) t on true;
 end $$;
 comment on function worker.pool_status() is
 'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
@@ -1875,6 +2042,185 @@ end $$;
 comment on function worker.refuse_unless_listed(text, text, text[]) is
 'Refuses a value that is not in the list with 22023; NULL passes.';
 
+-- sql/core/72_own_kinds.sql
+
+-- Kinds of one's own: a prompt, a JSON Schema and sizes give a pool, refills and claims. All of it is data; the
+-- only name that becomes part of a statement is the table's, made from the kind's name and quoted.
+
+create or replace function worker.add_kind(
+  p_kind text,
+  p_prompt text,
+  p_item_schema jsonb,
+  p_min_size integer default 20,
+  p_batch_size integer default 10,
+  p_title_field text default null,
+  p_system_prompt text default 'You write content for a game. You answer with one JSON object and nothing else.',
+  p_facets jsonb default '{}',
+  p_sampling jsonb default '{"temperature": 1.0, "max_tokens": 1000}',
+  p_grammar jsonb default null
+) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.check_own_kind(p_kind, p_prompt, p_item_schema, p_min_size, p_batch_size, p_title_field, p_facets, p_sampling, p_grammar);
+  perform worker.setup_own_pool(p_kind);
+  insert into worker.kinds as k (kind, job_type, parameters, item_table, title_field, system_prompt, prompt, item_schema,
+                                 facets, sampling, grammar, min_size, batch_size, prompt_version)
+  values (p_kind, 'generate_' || p_kind, '{"count": {"type": "integer", "min": 1, "max": 1000}}',
+          format('public.%I', p_kind || '_items'), p_title_field, coalesce(p_system_prompt, ''), p_prompt, p_item_schema,
+          coalesce(p_facets, '{}'), coalesce(p_sampling, '{}'), p_grammar, p_min_size, p_batch_size, left(md5(p_prompt), 8))
+  on conflict (kind) do update
+     set title_field = excluded.title_field, system_prompt = excluded.system_prompt, prompt = excluded.prompt,
+         item_schema = excluded.item_schema, facets = excluded.facets, sampling = excluded.sampling,
+         grammar = excluded.grammar, min_size = excluded.min_size, batch_size = excluded.batch_size,
+         prompt_version = excluded.prompt_version;
+  insert into public.content_pools (kind, min_size, batch_size) values (p_kind, p_min_size, p_batch_size)
+  on conflict (kind) do update set min_size = excluded.min_size, batch_size = excluded.batch_size;
+  perform worker.give_to(worker.wanted_owner());
+  perform worker.close_doors();
+  perform worker.grant_known_roles();
+  return format('public.%I', p_kind || '_items');
+end $$;
+comment on function worker.add_kind(text, text, jsonb, integer, integer, text, text, jsonb, jsonb, jsonb) is
+'Adds a kind of your own, or changes it: its pool is the table public.KIND_items, its job type generate_KIND; it is refilled like the others and claimed by claim_from_pool(KIND). p_prompt: a template; {{name}} becomes the facet of that name, {{item_no}}, {{count}} or {{recent_titles}}. p_item_schema: JSON Schema of an item, {"type": "object", "properties": …}. p_min_size, p_batch_size: as in content_pools. p_title_field: the property that no two items share. p_facets: {"name": [values]}, one of each per item, without replacement. p_sampling: parameters of the chat request. p_grammar: word lists for the built-in generator. For the owner of the tables.';
+
+create or replace function worker.check_own_kind(
+  p_kind text, p_prompt text, p_item_schema jsonb, p_min_size integer, p_batch_size integer, p_title_field text,
+  p_facets jsonb, p_sampling jsonb, p_grammar jsonb
+) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_kind is null or p_kind !~ '^[a-z][a-z0-9_]{0,40}$' or exists (select from worker.kinds where kind = p_kind and shipped) then
+    perform worker.refuse('p_kind', p_kind, 'a-z, 0-9 and _, at most 41 characters, beginning with a letter; none of '
+      || (select string_agg(kind, ', ' order by kind) from worker.kinds where shipped));
+  elsif coalesce(btrim(p_prompt), '') = '' then
+    perform worker.refuse('p_prompt', p_prompt, 'a text');
+  elsif jsonb_typeof(p_item_schema) is distinct from 'object' or p_item_schema ->> 'type' is distinct from 'object'
+     or jsonb_typeof(p_item_schema -> 'properties') is distinct from 'object' then
+    perform worker.refuse('p_item_schema', p_item_schema::text, 'a JSON Schema {"type": "object", "properties": {…}}');
+  elsif p_min_size is null or p_min_size not between 0 and 100000 then
+    perform worker.refuse('p_min_size', p_min_size::text, 'an integer from 0 to 100000');
+  elsif p_batch_size is null or p_batch_size not between 1 and 1000 then
+    perform worker.refuse('p_batch_size', p_batch_size::text, 'an integer from 1 to 1000');
+  elsif p_title_field is not null and not p_item_schema -> 'properties' ? p_title_field then
+    perform worker.refuse('p_title_field', p_title_field, 'a property of p_item_schema, or NULL');
+  elsif exists (select from jsonb_each(case jsonb_typeof(p_facets) when 'object' then p_facets else '{"": 0}' end) f
+                 where jsonb_typeof(f.value) <> 'array') then
+    perform worker.refuse('p_facets', p_facets::text, 'a JSON object of lists');
+  elsif jsonb_typeof(p_sampling) <> 'object' then
+    perform worker.refuse('p_sampling', p_sampling::text, 'a JSON object');
+  elsif p_grammar is not null and not p_grammar ? 'item' then
+    perform worker.refuse('p_grammar', p_grammar::text, '{"item": template, "rules": {…}}, or NULL');
+  end if;
+  -- A schema that is none is refused here, and not by every item.
+  perform worker.json_schema_errors(p_item_schema, '{}');
+end $$;
+
+create or replace function worker.setup_own_pool(p_kind text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_name text := p_kind || '_items';
+  v_table text := format('public.%I', v_name);
+begin
+  if to_regclass(v_table) is not null and not exists (select from worker.kinds where kind = p_kind and item_table = v_table) then
+    perform worker.refuse('p_kind', p_kind, format('a name for which there is no table %s yet', v_table));
+  end if;
+  if to_regclass(v_table) is null then
+    execute format('create table %s (id uuid primary key default gen_random_uuid(), title text, item jsonb not null, spawned_at_location jsonb)', v_table);
+    execute format('comment on table %s is %L', v_table, format('The pool of the kind %s. Take one with claim_from_pool(%L).', p_kind, p_kind));
+    perform worker.setup_pool(v_table);
+    execute format('create index %I on %s (pool_key) where not used', v_name || '_claim', v_table);
+  end if;
+  perform worker.setup_pool_triggers(v_table);
+end $$;
+comment on function worker.setup_own_pool(text) is
+'Makes the pool''s table of a kind of one''s own. Part of worker.add_kind().';
+
+create or replace function worker.drop_kind(p_kind text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job_type text;
+begin
+  if exists (select from worker.kinds where kind = p_kind and shipped) then
+    perform worker.refuse('p_kind', p_kind, 'a kind that was added by worker.add_kind');
+  end if;
+  delete from worker.kinds where kind = p_kind returning job_type into v_job_type;
+  if v_job_type is null then
+    return false;
+  end if;
+  delete from public.content_pools where kind = p_kind;
+  update public.worker_jobs set status = 'cancelled', error_message = format('the kind %s was dropped', p_kind)
+   where job_type = v_job_type and status in ('pending', 'running');
+  return true;
+end $$;
+comment on function worker.drop_kind(text) is
+'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay. Returns false where there is no such kind.';
+
+create or replace function worker.pick_own(p_table regclass, p_look boolean) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_key double precision := random();
+  v_id uuid;
+begin
+  if p_look then
+    execute format('select q.id from %s q where not q.used order by q.pool_key limit 1', p_table) into v_id;
+    return v_id;
+  end if;
+  execute format('select q.id from %s q where not q.used and q.pool_key >= $1 order by q.pool_key limit 1 for update skip locked', p_table)
+     into v_id using v_key;
+  if v_id is null then
+    execute format('select q.id from %s q where not q.used and q.pool_key < $1 order by q.pool_key limit 1 for update skip locked', p_table)
+       into v_id using v_key;
+  end if;
+  return v_id;
+end $$;
+comment on function worker.pick_own(regclass, boolean) is
+'Locks an unused item of such a pool that nobody else has locked, and returns its id. p_look: locks nothing and finds also what others have locked.';
+
+create or replace function public.claim_from_pool(kind text, spawn_location jsonb default null, request_id text default null)
+returns table (item_id uuid, item jsonb)
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_may_wait boolean := worker.begin_claim(coalesce($1, ''), $3);
+  v_kind record;
+  v_table regclass;
+  v_id uuid;
+  v_held uuid;
+begin
+  select k.job_type, k.item_table into v_kind from worker.kinds k where k.kind = $1 and k.store_function is null;
+  if not found then
+    perform worker.refuse('kind', $1, coalesce(
+      (select string_agg(k.kind, ', ' order by k.kind) from worker.kinds k where k.store_function is null),
+      'a kind that was added by worker.add_kind; there is none yet')
+      || ' (the shipped kinds have claim functions of their own, such as claim_quest_from_pool)');
+  end if;
+  v_table := v_kind.item_table;
+  if $3 is not null then
+    execute format('select q.id from %s q where q.request_id = $1', v_table) into v_id using $3;
+  end if;
+  for v_round in 1..1000 loop
+    exit when v_id is not null;
+    begin
+      v_id := worker.pick_own(v_table, false);
+      if v_id is null then
+        raise exception using errcode = 'PW001';
+      end if;
+      execute format('update %s set used = true, used_at = now(), spawned_at_location = $2, request_id = $3 where id = $1', v_table)
+        using v_id, $2, $3;
+    exception when sqlstate 'PW001' then
+      v_held := case when v_may_wait then worker.pick_own(v_table, true) end;
+      exit when v_held is null;
+      perform worker.wait_for_item(v_kind.item_table, v_held);
+    end;
+  end loop;
+  if v_id is null then
+    perform worker.want(v_kind.job_type, '{}', v_may_wait);
+  end if;
+  return query execute format('select q.id, q.item from %s q where q.id = $1', v_table) using v_id;
+end $$;
+comment on function public.claim_from_pool(text, jsonb, text) is
+'Claims a random unused item of a kind of your own (worker.add_kind): it is never handed out again. spawn_location: stored with it, may be NULL. request_id: the same id gets the same item. No row: the pool is empty; one is then made.';
+
 -- sql/kinds/dungeon.sql
 
 -- Dungeons. Everything about them is in this file.
@@ -1916,6 +2262,7 @@ begin
     'context_function', 'worker.context_dungeon', 'check_function', 'worker.check_dungeon', 'store_function', 'worker.store_dungeon',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "difficulty": {"type": "one_of", "values": ["easy", "medium", "hard", "deadly"]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria", "Blackwood", "Ravenhold"]'::jsonb, 'typical_tokens', 550, 'guide_seconds', '60–100',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 2400}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -1941,7 +2288,7 @@ no markdown, no explanation.$$,
   {"room_number", "description", "encounter", "loot"}: room_number counts from 1; description is 1 or 2 sentences that can be
   read aloud; encounter is what lives, waits or threatens there and fits the difficulty ("none" where it is quiet); loot is what
   can be found ("none" where there is nothing). No two rooms are alike, and the last one is worth the way.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria, Blackwood, Ravenhold) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This dungeon:
 - difficulty {{difficulty}}: {{danger}}
@@ -2262,6 +2609,7 @@ begin
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "cr_range": {"type": "number_range", "min": 0.125, "max": 30, "default": [1, 5]},
                     "location_type": {"type": "text", "max_length": 64}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria"]'::jsonb, 'typical_tokens', 280, 'guide_seconds', '90–150',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 1600}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -2297,7 +2645,7 @@ nothing else: no markdown, no explanation.$$,
   damage_dice is the damage of its usual attack, such as "2d6+3"; special_abilities is a list of 0 to 3 short rules,
   each a sentence.
 The enemies live in such a place, belong together and differ from one another.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This encounter:
 - challenge_rating {{challenge_rating}}, location_type "{{location_type}}", loot_tier "{{loot_tier}}"
@@ -2967,6 +3315,7 @@ begin
     'min_size', 30, 'batch_size', 15,
     'context_function', 'worker.context_npc', 'check_function', 'worker.check_npc', 'store_function', 'worker.store_npc',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Lyra", "Seraphina", "Aldric", "Borin"]'::jsonb, 'typical_tokens', 250, 'guide_seconds', '90–120',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 700}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -2987,7 +3336,7 @@ no markdown, no explanation.$$,
 - "quirk": 1 sentence: one habit that players see or hear at once and remember.
 - "secret": 1 or 2 sentences: something true and concrete that would change a player's mind about this person.
 The three texts belong to one person and do not contradict each other. Do not begin them with the name.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Lyra, Seraphina, Aldric, Borin) and stock family names
+Avoid stock names ({{stock_names}}) and stock family names
 made of two nouns (Ironfoot, Shadowbane, Stormwind).
 
 This person:
@@ -3242,6 +3591,7 @@ begin
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "campaign_seed": {"type": "text", "max_length": 200, "required": true},
                     "poi_type": {"type": "one_of", "values": ["village", "ruin", "cave", "shrine", "camp", "tower", "grove", "bridge"]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria", "Whisperwood", "Ravenhold"]'::jsonb, 'typical_tokens', 150,
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 500}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -3259,7 +3609,7 @@ no markdown, no explanation.$$,
 - "description": 2 to 4 sentences that a game master reads aloud: what travellers see first, who or what is there, and one
   thing that makes them want to stay or to leave.
 - "encounter_chance": a number from 0 to 1, how likely a visit leads to a fight or another encounter.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria, Whisperwood, Ravenhold) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This place:
 - type {{poi_type}}; encounter_chance from {{chance_min}} to {{chance_max}}
@@ -3577,6 +3927,7 @@ begin
     'context_function', 'worker.context_quest', 'check_function', 'worker.check_quest', 'store_function', 'worker.store_quest',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "level_range": {"type": "integer_range", "min": 1, "max": 20, "default": [1, 10]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria"]'::jsonb, 'typical_tokens', 300, 'guide_seconds', '60–90',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 900}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -3604,7 +3955,7 @@ no markdown, no explanation.$$,
   there is one of it.
 - "level_min", "level_max": the character levels it is for.
 - "xp_reward", "gold_reward": whole numbers.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This quest:
 - levels {{level_min}} to {{level_max}}; xp_reward from {{xp_min}} to {{xp_max}}, gold_reward from {{gold_min}} to {{gold_max}}
@@ -3855,6 +4206,7 @@ begin
     'parameters', '{"character_id": {"type": "uuid", "required": true},
                     "message_count": {"type": "integer", "min": 1, "max": 200, "default": 30},
                     "messages": {"type": "messages", "max": 200}}'::jsonb,
+    'typical_tokens', 400, 'guide_seconds', '10–15',
     'sampling', '{"temperature": 0.3, "max_tokens": 700}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false, "required": ["summary", "key_events", "open_threads"],
@@ -4039,6 +4391,7 @@ as $$
     'cancel_worker_job',
     'claim_dungeon_from_pool',
     'claim_encounter_from_pool',
+    'claim_from_pool',
     'claim_npc_from_pool',
     'claim_poi_from_pool',
     'claim_quest_from_pool',
@@ -4086,6 +4439,18 @@ begin
     comment on view public.worker_executors is
       'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
   end if;
+
+  if worker.may_change('public.worker_costs') then
+    create or replace view public.worker_costs with (security_invoker = true) as
+      select u.day, u.kind, u.generator, u.model, u.items, u.rejected, u.prompt_tokens, u.completion_tokens, u.llm_seconds,
+             round(a.usd, 6) as api_usd, round(a.usd / nullif(u.items, 0), 6) as api_usd_per_item,
+             '0.0002 to 0.0005'::text as guide_usd_per_item
+        from worker.usage u
+       cross join lateral (
+         select (u.prompt_tokens * worker.price('price_prompt') + u.completion_tokens * worker.price('price_completion')) / 1e6) a(usd);
+    comment on view public.worker_costs is
+      'By day (UTC), kind and model: items, rejected answers, tokens, seconds, and what an API would have taken for the tokens (settings pg_worker_ext.price_prompt and price_completion, US dollars per million).';
+  end if;
 end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';
@@ -4106,7 +4471,7 @@ begin
   return query
     select r.rel from unnest(array[
       to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
-      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors')]) as r(rel)
+      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors'), to_regclass('public.worker_costs')]) as r(rel)
      where r.rel is not null;
   if to_regclass('worker.kinds') is not null then
     return query
@@ -4243,7 +4608,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
 -- What names code (worker.kinds) and the system's own books are only read.
 return case
   when p_relation = 'worker.campaigns' then 'select, insert, delete'
-  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation = 'worker_executors' or p_relation = 'public.worker_executors' then 'select'
+  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation in ('worker_executors', 'public.worker_executors', 'worker_costs', 'public.worker_costs') then 'select'
   else 'select, insert, update, delete' end;
 
 create or replace function worker.require_role(p_role text) returns void
@@ -4295,13 +4660,14 @@ begin
   if worker.may_change('worker.kinds') then
     insert into worker.kinds as k
     select (jsonb_populate_record(null::worker.kinds,
-      '{"shipped": true, "parameters": {}, "prompt_version": "1", "facets": {}, "sampling": {}}'::jsonb || p_kind)).*
+      '{"shipped": true, "parameters": {}, "prompt_version": "1", "facets": {}, "sampling": {}, "stock_names": []}'::jsonb || p_kind)).*
     on conflict (kind) do update
        set job_type = excluded.job_type, parameters = excluded.parameters, item_table = excluded.item_table,
            scope_parameter = excluded.scope_parameter, title_field = excluded.title_field,
            system_prompt = excluded.system_prompt, prompt = excluded.prompt, prompt_version = excluded.prompt_version,
            item_schema = excluded.item_schema, facets = excluded.facets, grammar = excluded.grammar,
-           sampling = excluded.sampling, min_size = excluded.min_size, batch_size = excluded.batch_size,
+           sampling = excluded.sampling, stock_names = excluded.stock_names, typical_tokens = excluded.typical_tokens,
+           guide_seconds = excluded.guide_seconds, min_size = excluded.min_size, batch_size = excluded.batch_size,
            context_function = excluded.context_function, check_function = excluded.check_function,
            store_function = excluded.store_function
      where k.shipped;
@@ -4323,6 +4689,7 @@ begin
   perform worker.setup_table_ledger();
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
+  perform worker.setup_table_usage();
   perform worker.setup_kinds();
   perform worker.setup_job_triggers();
   perform worker.setup_pools_triggers();

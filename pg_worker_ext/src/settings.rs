@@ -26,11 +26,18 @@ pub static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>
 /// `pg_worker_ext.owner`: the role that is to own the tables and the code.
 pub static OWNER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
 
+/// `pg_worker_ext.price_prompt`: US dollars that an API would take for a million tokens read.
+pub static PRICE_PROMPT: GucSetting<f64> = GucSetting::<f64>::new(0.10);
+
+/// `pg_worker_ext.price_completion`: US dollars that an API would take for a million tokens written.
+pub static PRICE_COMPLETION: GucSetting<f64> = GucSetting::<f64>::new(0.40);
+
 /// Tells the server about the settings. Called once per process, from `_PG_init`.
 pub fn register() {
     register_switches();
     register_times();
     register_names();
+    register_prices();
     // A misspelt pg_worker_ext.something is then reported instead of being silently kept.
     #[cfg(not(any(feature = "pg13", feature = "pg14")))]
     unsafe {
@@ -97,6 +104,32 @@ fn register_names() {
         GucContext::Suset,
         GucFlags::default(),
     );
+}
+
+fn register_prices() {
+    for (name, what, setting) in [
+        (
+            c"pg_worker_ext.price_prompt",
+            c"What an API would take for a million tokens that it reads.",
+            &PRICE_PROMPT,
+        ),
+        (
+            c"pg_worker_ext.price_completion",
+            c"What an API would take for a million tokens that it writes.",
+            &PRICE_COMPLETION,
+        ),
+    ] {
+        GucRegistry::define_float_guc(
+            name,
+            what,
+            c"In US dollars, for the view worker_costs. Default: Gemini 2.5 Flash-Lite in 2026.",
+            setting,
+            0.0,
+            1e6,
+            GucContext::Userset,
+            GucFlags::default(),
+        );
+    }
 }
 
 /// The longest sleep of a background worker.

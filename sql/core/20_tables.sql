@@ -26,6 +26,9 @@ begin
       facets jsonb not null default '{}',
       grammar jsonb,
       sampling jsonb not null default '{}',
+      stock_names jsonb not null default '[]',
+      typical_tokens integer,
+      guide_seconds text,
       min_size integer,
       batch_size integer,
       context_function text,
@@ -39,9 +42,12 @@ begin
     comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
     comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
     comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';
+    comment on column worker.kinds.stock_names is 'Names that models use again and again: the prompt asks to avoid them, an item that uses one is rejected.';
+    comment on column worker.kinds.typical_tokens is 'What an item of this kind usually has, for estimates.';
+    comment on column worker.kinds.guide_seconds is 'How long a batch takes on a GTX 1080, one request at a time, as the guide says.';
     comment on column worker.kinds.context_function is 'Function (parameters jsonb, facets jsonb, item_no int, seed bigint) → jsonb: what the prompt, the schema and the grammar are told.';
     comment on column worker.kinds.check_function is 'Function (item jsonb, parameters jsonb) → text: the reason for a rejection, or NULL.';
-    comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id.';
+    comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id. NULL: it goes into item_table as it is (worker.add_kind).';
   end if;
 end $$;
 
@@ -72,7 +78,8 @@ begin
     executor_id uuid,
     asked integer not null default 1,
     stored integer not null default 0,
-    progress jsonb not null default '{}'
+    progress jsonb not null default '{}',
+    refill boolean not null default false
   -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
   -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
   ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
@@ -97,6 +104,7 @@ begin
   comment on column public.worker_jobs.asked is 'Items asked for.';
   comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
   comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+  comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   return true;
 end $$;
 
@@ -160,7 +168,28 @@ begin
       next_try_at timestamptz not null,
       primary key (kind, scope)
     );
-    comment on table worker.pool_trouble is 'Pools whose last job failed: not refilled again before next_try_at, a minute doubling to an hour.';
+    comment on table worker.pool_trouble is 'Pools whose last job failed: not refilled again before next_try_at, a minute doubling to an hour. Scope * is the kind as a whole.';
+  end if;
+end $$;
+
+create or replace function worker.setup_table_usage() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass('worker.usage') is null then
+    create table worker.usage (
+      day date not null,
+      kind text not null,
+      generator text not null,
+      model text not null,
+      items bigint not null default 0,
+      rejected bigint not null default 0,
+      prompt_tokens bigint not null default 0,
+      completion_tokens bigint not null default 0,
+      llm_seconds double precision not null default 0,
+      primary key (day, kind, generator, model)
+    -- One row is updated by every item of its day; nothing that changes is indexed.
+    ) with (fillfactor = 50);
+    comment on table worker.usage is 'What was written, by day (UTC), kind, generator and model: kept when jobs and items are gone. See the view worker_costs.';
   end if;
 end $$;
 

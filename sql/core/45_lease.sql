@@ -287,14 +287,28 @@ begin
   end if;
   v_scope := coalesce(p_parameters ->> v_kind.scope_parameter, '');
   if p_failure is null then
-    delete from worker.pool_trouble where kind = v_kind.kind and scope = v_scope;
-  else
-    insert into worker.pool_trouble as t (kind, scope, failures, last_failure, last_failed_at, next_try_at)
-    values (v_kind.kind, v_scope, 1, p_failure, now(), now() + interval '1 minute')
-    on conflict (kind, scope) do update
-       set failures = t.failures + 1, last_failure = excluded.last_failure, last_failed_at = now(),
-           next_try_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(t.failures, 10));
+    -- The whole kind's row first, as below: in the other order a job that fails just now and this one would wait for each other.
+    delete from worker.pool_trouble t
+     where (t.kind, t.scope) in (select x.kind, x.scope from worker.pool_trouble x
+                                  where x.kind = v_kind.kind and x.scope in (v_scope, '*')
+                                  order by x.scope = '*' desc for update);
+    return;
   end if;
+  -- For the pool, and for the kind as a whole: what one campaign's job could not do, that of the next will not either.
+  insert into worker.pool_trouble as t (kind, scope, failures, last_failure, last_failed_at, next_try_at)
+  select v_kind.kind, s, 1, p_failure, now(), now() + interval '1 minute'
+    from unnest(case when v_kind.scope_parameter is null then array[''] else array['*', v_scope] end) s
+  on conflict (kind, scope) do update
+     set failures = t.failures + 1, last_failure = excluded.last_failure, last_failed_at = now(),
+         next_try_at = now() + least(interval '1 hour', interval '1 minute' * 2 ^ least(t.failures, 10));
+  update public.worker_jobs
+     set run_at = t.next_try_at
+    from worker.pool_trouble t
+   where t.kind = v_kind.kind and t.scope = case when v_kind.scope_parameter is null then '' else '*' end
+     and worker_jobs.id in (
+       select j.id from public.worker_jobs j
+        where j.job_type = p_job_type and j.status = 'pending' and j.refill and j.run_at < t.next_try_at
+        order by j.id for update skip locked);
 end $$;
 comment on function worker.settle_pool(text, jsonb, text) is
-'Notes what the end of a job means for its pool: a failure makes the refill wait a minute, doubling to an hour; a success ends the wait.';
+'Notes what the end of a job means for its pool: a failure makes the refills of its kind, those on the way included, wait a minute, doubling to an hour; a success ends the wait.';

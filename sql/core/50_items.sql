@@ -3,7 +3,7 @@
 create or replace function worker.kind_in_force(p_kind text)
 returns table (kind text, job_type text, parameters jsonb, item_table text, scope_parameter text, title_field text,
                system_prompt text, prompt text, prompt_version text, item_schema jsonb, facets jsonb, grammar jsonb,
-               sampling jsonb, model text, context_function text, check_function text, store_function text)
+               sampling jsonb, stock_names jsonb, model text, context_function text, check_function text, store_function text)
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
@@ -14,7 +14,7 @@ begin
               else 'own-' || left(md5(concat(p.system_prompt, '|', p.prompt)), 8) end,
          k.item_schema, k.facets, k.grammar,
          k.sampling || jsonb_strip_nulls(jsonb_build_object('temperature', p.temperature, 'max_tokens', p.max_tokens)),
-         p.model, k.context_function, k.check_function, k.store_function
+         k.stock_names, p.model, k.context_function, k.check_function, k.store_function
     from worker.kinds k left join public.content_pools p on p.kind = k.kind
    where k.kind = p_kind;
   if not found then
@@ -74,8 +74,9 @@ begin
        into context using v_parameters, facets, p_item_no, seed;
     context := v_parameters || facets || jsonb_build_object('item_no', p_item_no) || context;
   end if;
-  context := context || jsonb_build_object('recent_titles',
-    coalesce(worker.recent_titles(p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, '')), '(none yet)'));
+  context := context || jsonb_build_object(
+    'stock_names', (select string_agg(n, ', ') from jsonb_array_elements_text(v_kind.stock_names) n),
+    'recent_titles', coalesce(worker.recent_titles(p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, '')), '(none yet)'));
   messages := jsonb_build_array(
     jsonb_build_object('role', 'system', 'content', worker.fill_template(v_kind.system_prompt, context)),
     jsonb_build_object('role', 'user', 'content', worker.fill_template(v_kind.prompt, context)));
@@ -201,6 +202,7 @@ begin
                     || case when outcome = 'stored' then worker.result_extra(v_job.kind, p_item) else '{}' end
    where j.id = p_job_id
   returning j.stored into stored;
+  perform worker.note_usage(v_job.kind, outcome, v_provenance);
   return next;
 end $$;
 comment on function worker.store_item(uuid, uuid, integer, jsonb, jsonb) is
@@ -215,6 +217,7 @@ declare
   v_kind record;
   v_parameters jsonb;
   v_title text;
+  v_scope text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
@@ -225,10 +228,22 @@ begin
     return;
   end if;
   v_title := p_item ->> v_kind.title_field;
-  execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
-    using p_item, v_parameters, p_provenance;
+  v_scope := coalesce(v_parameters ->> v_kind.scope_parameter, '');
+  reason := worker.like_title(p_kind, v_scope, v_title);
+  if reason is not null then
+    outcome := 'duplicate';
+    return next;
+    return;
+  end if;
+  if v_kind.store_function is null then
+    execute format('insert into %s (title, item, provenance) values ($1, $2, $3) returning id', v_kind.item_table::regclass)
+       into item_id using v_title, p_item, p_provenance;
+  else
+    execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
+      using p_item, v_parameters, p_provenance;
+  end if;
   insert into worker.items (job_id, item_no, kind, scope, item_id, title, title_key)
-  values (p_job_id, p_item_no, p_kind, coalesce(v_parameters ->> v_kind.scope_parameter, ''), item_id, v_title, worker.title_key(v_title));
+  values (p_job_id, p_item_no, p_kind, v_scope, item_id, v_title, worker.title_key(v_title));
   outcome := 'stored';
   return next;
 exception
@@ -239,6 +254,62 @@ exception
 end $$;
 comment on function worker.keep_item(text, jsonb, uuid, integer, jsonb, jsonb) is
 'Checks one item and puts it into its pool and the ledger, both or neither.';
+
+create or replace function worker.trigrams(p_text text) returns text[]
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+-- As pg_trgm does it: of each word, with two blanks before it and one behind.
+return array(
+  select distinct substr(w.padded, n, 3) collate "C"
+    from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') as x(word)
+   cross join lateral (select '  ' || x.word || ' ') as w(padded)
+   cross join generate_series(1, length(w.padded) - 2) as n
+   where x.word <> ''
+   order by 1);
+comment on function worker.trigrams(text) is
+'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it.';
+
+create or replace function worker.like_title(p_kind text, p_scope text, p_title text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_own text[] := worker.trigrams(p_title);
+  v_like text;
+begin
+  -- The last 100 titles: an older one is not remembered by any player either. 0.6 is where people begin to mix up
+  -- titles. One statement for all of them: a call of worker.trigrams for each would take a hundred times as long.
+  select c.title into v_like
+    from (select g.title, count(*)::numeric as theirs, count(*) filter (where g.gram = any (v_own)) as common
+            from (select distinct r.title, substr(w.padded, at, 3) collate "C" as gram
+                    from (select i.title from worker.items i where i.kind = p_kind and i.scope = p_scope and i.title is not null
+                           order by i.created_at desc limit 100) r
+                   cross join lateral regexp_split_to_table(lower(r.title), '[^[:alnum:]]+') as word
+                   cross join lateral (select '  ' || word || ' ') as w(padded)
+                   cross join lateral generate_series(1, length(w.padded) - 2) as at
+                   where word <> '') g
+           group by g.title) c
+   where c.common / (cardinality(v_own) + c.theirs - c.common) >= 0.6
+   limit 1;
+  return case when v_like is not null then format('the title "%s" resembles "%s"', p_title, v_like) end;
+end $$;
+comment on function worker.like_title(text, text, text) is
+'Why a title is too much like one of the last 100 of its pool (trigram similarity of at least 0.6), or NULL.';
+
+create or replace function worker.stock_name_in(p_item jsonb, p_names jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_names text := (select string_agg(regexp_replace(n, '[^[:alnum:] -]', '', 'g'), '|') from jsonb_array_elements_text(p_names) n);
+  v_hit text;
+begin
+  if v_names is null then
+    return null;
+  end if;
+  select (regexp_match(t #>> '{}', '\m(' || v_names || ')\M', 'i'))[1] into v_hit
+    from jsonb_path_query(p_item, 'strict $.**') t
+   where jsonb_typeof(t) = 'string' and t #>> '{}' ~* ('\m(' || v_names || ')\M')
+   limit 1;
+  return case when v_hit is not null then format('the name %s is used too often; invent another one', v_hit) end;
+end $$;
+comment on function worker.stock_name_in(jsonb, jsonb) is
+'Why an item is rejected for one of the names that its kind does not want, or NULL.';
 
 create or replace function worker.check_item(p_kind text, p_parameters jsonb, p_item jsonb) returns text
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -255,7 +326,7 @@ begin
   if cardinality(v_errors) > 0 then
     return array_to_string(v_errors, '; ');
   end if;
-  v_reason := worker.leftover_in(p_item);
+  v_reason := coalesce(worker.leftover_in(p_item), worker.stock_name_in(p_item, v_kind.stock_names));
   if v_reason is null and v_kind.check_function is not null then
     execute format('select %s($1, $2)', v_kind.check_function::regproc) into v_reason
       using p_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
@@ -299,6 +370,8 @@ begin
      set progress = worker.add_progress(j.progress, 'rejected', p_class, coalesce(p_provenance, '{}'))
                     || jsonb_build_object('last_rejection', left(p_reason, 500))
    where j.id = p_job_id;
+  perform worker.note_usage(k.kind, 'rejected', coalesce(p_provenance, '{}'))
+     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   return 'counted';
 end $$;
 comment on function worker.reject_item(uuid, uuid, integer, text, text, jsonb) is

@@ -69,7 +69,9 @@ begin
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
    cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
-    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope and t.next_try_at > now();
+    left join lateral (
+      select max(x.next_try_at) as next_try_at from worker.pool_trouble x
+       where x.kind = p.kind and x.scope in (p.scope, '*') and x.next_try_at > now()) t on true;
 end $$;
 comment on function worker.pool_deficits() is
 'Per pool: available (counted up to min_size), on the way, and missing = min_size − available − on the way. resting_until: not refilled before, because its last job failed.';
@@ -81,11 +83,13 @@ declare
 begin
   -- Two of us at once: the second waits here and then counts, in a later statement, what the first enqueued.
   perform 1 from public.content_pools order by kind for update;
-  insert into public.worker_jobs (job_type, parameters, priority)
+  insert into public.worker_jobs (job_type, parameters, priority, refill)
   select d.job_type,
          jsonb_strip_nulls(jsonb_build_object('count', least(d.batch_size, d.missing - b.batch * d.batch_size)))
            || case when d.scope_parameter is null then '{}' else jsonb_build_object(d.scope_parameter, d.scope) end,
-         6
+         -- An empty pool before one that is only low, and a pool that everybody shares before those of the campaigns:
+         -- hundreds of campaigns must not keep a quest waiting for more than the batch that is being written.
+         6 + case when d.scope_parameter is null then 0 else 2 end - (d.available = 0)::int, true
     from worker.pool_deficits() d
    cross join lateral generate_series(0, (d.missing - 1) / d.batch_size) as b(batch)
    where d.missing > 0 and d.resting_until is null
@@ -188,7 +192,7 @@ declare
 begin
   -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
   if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.scope = coalesce(p_parameters ->> k.scope_parameter, '')
+              where k.job_type = p_job_type and t.scope in (coalesce(p_parameters ->> k.scope_parameter, ''), '*')
                 and t.next_try_at > now())
      or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
     return;
@@ -228,7 +232,10 @@ begin
          worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
-    left join worker.pool_trouble t on t.kind = p.kind and t.scope = p.scope;
+    left join lateral (
+      select x.last_failure, x.last_failed_at, x.next_try_at from worker.pool_trouble x
+       where x.kind = p.kind and x.scope in (p.scope, '*')
+       order by x.next_try_at desc, x.scope desc limit 1) t on true;
 end $$;
 comment on function worker.pool_status() is
 'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';

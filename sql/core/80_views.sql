@@ -31,6 +31,18 @@ begin
     comment on view public.worker_executors is
       'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
   end if;
+
+  if worker.may_change('public.worker_costs') then
+    create or replace view public.worker_costs with (security_invoker = true) as
+      select u.day, u.kind, u.generator, u.model, u.items, u.rejected, u.prompt_tokens, u.completion_tokens, u.llm_seconds,
+             round(a.usd, 6) as api_usd, round(a.usd / nullif(u.items, 0), 6) as api_usd_per_item,
+             '0.0002 to 0.0005'::text as guide_usd_per_item
+        from worker.usage u
+       cross join lateral (
+         select (u.prompt_tokens * worker.price('price_prompt') + u.completion_tokens * worker.price('price_completion')) / 1e6) a(usd);
+    comment on view public.worker_costs is
+      'By day (UTC), kind and model: items, rejected answers, tokens, seconds, and what an API would have taken for the tokens (settings pg_worker_ext.price_prompt and price_completion, US dollars per million).';
+  end if;
 end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';

@@ -12,7 +12,7 @@ begin
   return query
     select r.rel from unnest(array[
       to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
-      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors')]) as r(rel)
+      to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors'), to_regclass('public.worker_costs')]) as r(rel)
      where r.rel is not null;
   if to_regclass('worker.kinds') is not null then
     return query
@@ -149,7 +149,7 @@ language sql immutable set search_path = pg_catalog, pg_temp
 -- What names code (worker.kinds) and the system's own books are only read.
 return case
   when p_relation = 'worker.campaigns' then 'select, insert, delete'
-  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation = 'worker_executors' or p_relation = 'public.worker_executors' then 'select'
+  when p_relation like 'worker.%' or p_relation like '%\_status' or p_relation in ('worker_executors', 'public.worker_executors', 'worker_costs', 'public.worker_costs') then 'select'
   else 'select, insert, update, delete' end;
 
 create or replace function worker.require_role(p_role text) returns void

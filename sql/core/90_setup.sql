@@ -20,13 +20,14 @@ begin
   if worker.may_change('worker.kinds') then
     insert into worker.kinds as k
     select (jsonb_populate_record(null::worker.kinds,
-      '{"shipped": true, "parameters": {}, "prompt_version": "1", "facets": {}, "sampling": {}}'::jsonb || p_kind)).*
+      '{"shipped": true, "parameters": {}, "prompt_version": "1", "facets": {}, "sampling": {}, "stock_names": []}'::jsonb || p_kind)).*
     on conflict (kind) do update
        set job_type = excluded.job_type, parameters = excluded.parameters, item_table = excluded.item_table,
            scope_parameter = excluded.scope_parameter, title_field = excluded.title_field,
            system_prompt = excluded.system_prompt, prompt = excluded.prompt, prompt_version = excluded.prompt_version,
            item_schema = excluded.item_schema, facets = excluded.facets, grammar = excluded.grammar,
-           sampling = excluded.sampling, min_size = excluded.min_size, batch_size = excluded.batch_size,
+           sampling = excluded.sampling, stock_names = excluded.stock_names, typical_tokens = excluded.typical_tokens,
+           guide_seconds = excluded.guide_seconds, min_size = excluded.min_size, batch_size = excluded.batch_size,
            context_function = excluded.context_function, check_function = excluded.check_function,
            store_function = excluded.store_function
      where k.shipped;
@@ -48,6 +49,7 @@ begin
   perform worker.setup_table_ledger();
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
+  perform worker.setup_table_usage();
   perform worker.setup_kinds();
   perform worker.setup_job_triggers();
   perform worker.setup_pools_triggers();

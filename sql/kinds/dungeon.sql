@@ -37,6 +37,7 @@ begin
     'context_function', 'worker.context_dungeon', 'check_function', 'worker.check_dungeon', 'store_function', 'worker.store_dungeon',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "difficulty": {"type": "one_of", "values": ["easy", "medium", "hard", "deadly"]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria", "Blackwood", "Ravenhold"]'::jsonb, 'typical_tokens', 550, 'guide_seconds', '60–100',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 2400}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -62,7 +63,7 @@ no markdown, no explanation.$$,
   {"room_number", "description", "encounter", "loot"}: room_number counts from 1; description is 1 or 2 sentences that can be
   read aloud; encounter is what lives, waits or threatens there and fits the difficulty ("none" where it is quiet); loot is what
   can be found ("none" where there is nothing). No two rooms are alike, and the last one is worth the way.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria, Blackwood, Ravenhold) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This dungeon:
 - difficulty {{difficulty}}: {{danger}}

@@ -42,6 +42,7 @@ begin
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "cr_range": {"type": "number_range", "min": 0.125, "max": 30, "default": [1, 5]},
                     "location_type": {"type": "text", "max_length": 64}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria"]'::jsonb, 'typical_tokens', 280, 'guide_seconds', '90–150',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 1600}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -77,7 +78,7 @@ nothing else: no markdown, no explanation.$$,
   damage_dice is the damage of its usual attack, such as "2d6+3"; special_abilities is a list of 0 to 3 short rules,
   each a sentence.
 The enemies live in such a place, belong together and differ from one another.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This encounter:
 - challenge_rating {{challenge_rating}}, location_type "{{location_type}}", loot_tier "{{loot_tier}}"

@@ -38,6 +38,7 @@ begin
     'min_size', 30, 'batch_size', 15,
     'context_function', 'worker.context_npc', 'check_function', 'worker.check_npc', 'store_function', 'worker.store_npc',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Lyra", "Seraphina", "Aldric", "Borin"]'::jsonb, 'typical_tokens', 250, 'guide_seconds', '90–120',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 700}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -58,7 +59,7 @@ no markdown, no explanation.$$,
 - "quirk": 1 sentence: one habit that players see or hear at once and remember.
 - "secret": 1 or 2 sentences: something true and concrete that would change a player's mind about this person.
 The three texts belong to one person and do not contradict each other. Do not begin them with the name.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Lyra, Seraphina, Aldric, Borin) and stock family names
+Avoid stock names ({{stock_names}}) and stock family names
 made of two nouns (Ironfoot, Shadowbane, Stormwind).
 
 This person:

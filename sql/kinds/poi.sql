@@ -38,6 +38,7 @@ begin
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "campaign_seed": {"type": "text", "max_length": 200, "required": true},
                     "poi_type": {"type": "one_of", "values": ["village", "ruin", "cave", "shrine", "camp", "tower", "grove", "bridge"]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria", "Whisperwood", "Ravenhold"]'::jsonb, 'typical_tokens', 150,
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 500}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -55,7 +56,7 @@ no markdown, no explanation.$$,
 - "description": 2 to 4 sentences that a game master reads aloud: what travellers see first, who or what is there, and one
   thing that makes them want to stay or to leave.
 - "encounter_chance": a number from 0 to 1, how likely a visit leads to a fight or another encounter.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria, Whisperwood, Ravenhold) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This place:
 - type {{poi_type}}; encounter_chance from {{chance_min}} to {{chance_max}}

@@ -35,6 +35,7 @@ begin
     'context_function', 'worker.context_quest', 'check_function', 'worker.check_quest', 'store_function', 'worker.store_quest',
     'parameters', '{"count": {"type": "integer", "min": 1, "max": 1000},
                     "level_range": {"type": "integer_range", "min": 1, "max": 20, "default": [1, 10]}}'::jsonb,
+    'stock_names', '["Elara", "Elias", "Thorne", "Kaelen", "Voss", "Mara", "Eldoria"]'::jsonb, 'typical_tokens', 300, 'guide_seconds', '60–90',
     'sampling', '{"temperature": 1.0, "min_p": 0.05, "max_tokens": 900}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false,
@@ -62,7 +63,7 @@ no markdown, no explanation.$$,
   there is one of it.
 - "level_min", "level_max": the character levels it is for.
 - "xp_reward", "gold_reward": whole numbers.
-Avoid stock names (Elara, Elias, Thorne, Kaelen, Voss, Mara, Eldoria) and invent fitting ones.
+Avoid stock names ({{stock_names}}) and invent fitting ones.
 
 This quest:
 - levels {{level_min}} to {{level_max}}; xp_reward from {{xp_min}} to {{xp_max}}, gold_reward from {{gold_min}} to {{gold_max}}

@@ -29,6 +29,7 @@ begin
     'parameters', '{"character_id": {"type": "uuid", "required": true},
                     "message_count": {"type": "integer", "min": 1, "max": 200, "default": 30},
                     "messages": {"type": "messages", "max": 200}}'::jsonb,
+    'typical_tokens', 400, 'guide_seconds', '10–15',
     'sampling', '{"temperature": 0.3, "max_tokens": 700}'::jsonb,
     'item_schema', '{
       "type": "object", "additionalProperties": false, "required": ["summary", "key_events", "open_threads"],

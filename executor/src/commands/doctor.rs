@@ -26,7 +26,13 @@ pub async fn doctor(options: &Options) -> Result<ExitCode, Failure> {
             if let Some(finding) = fit::context(door, host).await {
                 report.tell(&finding);
             }
-            report.tell(&model::sample(door, generator.as_ref()).await);
+            let (finding, speed) = model::sample(door, generator.as_ref()).await;
+            report.tell(&finding);
+            if let Some(speed) = speed
+                && let Some(finding) = fit::batches(door, speed).await
+            {
+                report.tell(&finding);
+            }
         }
         stock::check(door, &mut report).await;
     }

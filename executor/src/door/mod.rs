@@ -14,7 +14,9 @@ use std::time::Duration;
 
 pub use error::DoorError;
 pub use pool::{Parameter, Pool};
-pub use rows::{About, Ended, Gone, Lease, Message, Next, Order, PoolLevel, QueueLevel, Server, Stored};
+pub use rows::{
+    About, BatchEstimate, Ended, Gone, Lease, Message, Next, Order, PoolLevel, QueueLevel, Server, Stored,
+};
 pub use verbs::{ItemId, Rejection};
 
 use crate::settings::Target;

@@ -121,6 +121,26 @@ pub struct QueueLevel {
     pub oldest_seconds: Option<f64>,
 }
 
+/// How long a batch of a kind takes, and what the guide says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchEstimate {
+    pub kind: String,
+    pub items: i32,
+    pub seconds: Option<f64>,
+    pub guide_seconds: Option<String>,
+}
+
+impl BatchEstimate {
+    pub fn from_row(row: &Row) -> Result<Self, DoorError> {
+        Ok(Self {
+            kind: column(row, "kind")?,
+            items: column(row, "items")?,
+            seconds: column(row, "seconds")?,
+            guide_seconds: column(row, "guide_seconds")?,
+        })
+    }
+}
+
 /// One column by name; a missing or differently typed one means another version of the contract.
 pub fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &str) -> Result<T, DoorError> {
     row.try_get(name)

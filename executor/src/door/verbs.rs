@@ -10,7 +10,8 @@ use uuid::Uuid;
 use super::pool::Durability::{Lazy, Sure};
 use super::rows::{column, still_ours};
 use super::{
-    About, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel, Server, Stored,
+    About, BatchEstimate, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel,
+    Server, Stored,
 };
 
 /// Which item of which job, and the proof that the job is ours.
@@ -297,6 +298,16 @@ impl Door {
             .rows(Sure, "select * from worker.queue_status()", &[])
             .await?;
         rows.iter().map(QueueLevel::from_row).collect()
+    }
+
+    /// How long batches take at this speed, one request at a time.
+    pub async fn batch_estimates(&self, tokens_per_second: f64) -> Result<Vec<BatchEstimate>, DoorError> {
+        let given: [Parameter<'_>; 1] = [(&tokens_per_second, Type::FLOAT8)];
+        let rows = self
+            .pool
+            .rows(Sure, "select * from worker.batch_estimates($1)", &given)
+            .await?;
+        rows.iter().map(BatchEstimate::from_row).collect()
     }
 
     /// Sends a notification that a listening connection should hear.

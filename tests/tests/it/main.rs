@@ -8,6 +8,7 @@ mod guide;
 mod harness;
 mod install;
 mod jobs;
+mod kinds;
 mod llama;
 mod model;
 mod network;

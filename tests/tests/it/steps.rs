@@ -61,11 +61,31 @@ pub fn lease_one(session: &mut Session) -> Lease {
 /// A quest that its kind accepts for the default levels; each number has a title of its own.
 pub fn quest(number: i32) -> Value {
     json!({
-        "title": format!("Errand number {number}"),
+        "title": title(number),
         "description": "A miller asks you to look after eight sacks of flour that never reached the market.",
         "objectives": [{"type": "investigate", "target": "the old mill", "count": 1}],
         "level_min": 1, "level_max": 3, "xp_reward": 100, "gold_reward": 50
     })
+}
+
+/// A refusal that names this field.
+#[track_caller]
+pub fn refused_field(refusal: &pg_worker_tests::Refusal, field: &str) {
+    assert_eq!(refusal.code(), "22023", "{refusal:?}");
+    assert!(refusal.message.starts_with(&format!("{field}: ")), "{refusal:?}");
+}
+
+/// A title of two words that resembles no other number's.
+pub fn title(number: i32) -> String {
+    let mut state = u64::from(number.unsigned_abs()) + 1;
+    let mut letter = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + u8::try_from((state >> 33) % 26).expect("a letter"))
+    };
+    let mut word = || (0..8).map(|_| letter()).collect::<String>();
+    format!("{} {}", word(), word())
 }
 
 /// Stores an item under a number of the job.

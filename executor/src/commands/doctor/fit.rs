@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::report::Finding;
-use crate::door::{Door, Order};
+use crate::door::{BatchEstimate, Door, Order};
 use crate::generator::Host;
 use crate::settings::Endpoint;
 
@@ -62,10 +62,53 @@ fn judged(context: usize, kind: &str, needed: usize) -> Finding {
     Finding::warn(NAME, text, remedy)
 }
 
+/// How long batches take at the speed that the sample showed, beside the guide's figures.
+pub async fn batches(door: &Door, tokens_per_second: f64) -> Option<Finding> {
+    let estimates = door.batch_estimates(tokens_per_second).await.ok()?;
+    Some(Finding::ok("batches", told(tokens_per_second, &estimates)))
+}
+
+fn told(tokens_per_second: f64, estimates: &[BatchEstimate]) -> String {
+    let batches = estimates.iter().filter_map(|estimate| {
+        let guide = estimate
+            .guide_seconds
+            .as_ref()
+            .map(|guide| format!(" (guide: {guide} s)"));
+        let (items, kind, seconds) = (estimate.items, &estimate.kind, estimate.seconds?);
+        Some(format!(
+            "{items} {kind} in about {seconds:.0} s{}",
+            guide.unwrap_or_default()
+        ))
+    });
+    format!(
+        "at {tokens_per_second:.0} tokens a second, one request at a time: {}",
+        batches.collect::<Vec<_>>().join(", ")
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::report::Level;
     use super::*;
+
+    #[test]
+    fn batches_stand_beside_the_guides() {
+        let quest = BatchEstimate {
+            kind: "quest".into(),
+            items: 10,
+            seconds: Some(90.9),
+            guide_seconds: Some("60–90".into()),
+        };
+        let place = BatchEstimate {
+            kind: "poi".into(),
+            guide_seconds: None,
+            ..quest.clone()
+        };
+        assert_eq!(
+            told(33.0, &[quest, place]),
+            "at 33 tokens a second, one request at a time: 10 quest in about 91 s (guide: 60–90 s), 10 poi in about 91 s"
+        );
+    }
 
     #[test]
     fn a_context_that_is_too_small_is_a_warning() {

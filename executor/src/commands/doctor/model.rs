@@ -110,15 +110,18 @@ fn model(listed: &[String], wanted: Option<&str>, host: &Host) -> Finding {
     }
 }
 
-/// One item written and checked like one of a job; nothing is stored.
-pub async fn sample(door: &Door, generator: &dyn Generator) -> Finding {
+/// One item written and checked like one of a job; nothing is stored. Also tokens a second, where they
+/// are counted.
+pub async fn sample(door: &Door, generator: &dyn Generator) -> (Finding, Option<f64>) {
     let trial = Trial {
         door,
         generator,
         kind: SAMPLE,
         parameters: None,
     };
-    judged(trial.run(|_| ()).await, generator.name())
+    let outcome = trial.run(|_| ()).await;
+    let speed = outcome.as_ref().ok().and_then(Written::tokens_per_second);
+    (judged(outcome, generator.name()), speed)
 }
 
 fn judged(outcome: Result<Written, NoItem>, generator: &str) -> Finding {

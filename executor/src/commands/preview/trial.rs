@@ -108,19 +108,22 @@ impl Trial<'_> {
 }
 
 impl Written {
+    /// A stub or a cache may need next to no time: then a rate would say nothing.
+    pub fn tokens_per_second(&self) -> Option<f64> {
+        let tokens = self.draft.completion_tokens? as f64;
+        (self.draft.seconds >= 0.01).then(|| tokens / self.draft.seconds)
+    }
+
     /// Seconds, and tokens where the server counts them.
     pub fn cost(&self) -> String {
         let seconds = self.draft.seconds;
         let Some(tokens) = self.draft.completion_tokens else {
             return format!("{seconds:.1} s");
         };
-        // A stub or a cache may need next to no time: then a rate would say nothing.
-        let rate = if seconds < 0.01 {
-            String::new()
-        } else {
-            format!(" ({:.0} a second)", tokens as f64 / seconds)
-        };
-        format!("{seconds:.1} s, {tokens} tokens{rate}")
+        let rate = self
+            .tokens_per_second()
+            .map(|rate| format!(" ({rate:.0} a second)"));
+        format!("{seconds:.1} s, {tokens} tokens{}", rate.unwrap_or_default())
     }
 }
 

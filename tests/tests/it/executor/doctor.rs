@@ -3,10 +3,11 @@
 
 use super::{KEY, deaf, ends, says};
 use pg_worker_tests::executor::Setup;
-use pg_worker_tests::{Cluster, Database, Executor, StubLlm};
+use pg_worker_tests::{Cluster, Database, Executor, Reply, StubLlm};
+use std::time::Duration;
 
 /// What the doctor looks at when nothing stands in its way.
-const CHECKS: [&str; 13] = [
+const CHECKS: [&str; 14] = [
     "database",
     "contract",
     "versions",
@@ -18,6 +19,7 @@ const CHECKS: [&str; 13] = [
     "model host",
     "model",
     "sample",
+    "batches",
     "pools",
     "queue",
 ];
@@ -48,6 +50,7 @@ pub fn at(url: &str) -> Setup {
 fn all_is_well() {
     let database = Database::live();
     let model = StubLlm::start();
+    model.answers(|_| Reply::Slow(Duration::from_millis(2)));
     Executor::on(&database).succeeds("once");
     let report = ends(
         Executor::on(&database)
@@ -65,6 +68,7 @@ fn all_is_well() {
     CHECKS.iter().for_each(|name| finds(&report, "ok", name, ""));
     finds(&report, "ok", "model", "stub-model");
     finds(&report, "ok", "sample", "tokens");
+    finds(&report, "ok", "batches", "10 quest in about");
     finds(&report, "ok", "pools", "quest 20 of 20");
     assert!(!report.contains('→') && !report.contains('\x1b'), "{report}");
     let authorised = model

@@ -21,6 +21,7 @@ fn the_game_developers_page() {
     place.sql(&page.sql("Errors"));
     tables(&mut page, &place);
     pools(&mut page, &place);
+    own_kind(&mut page, &place);
     page.is_over();
     parameters_are_explained(&page, &place);
 }
@@ -83,6 +84,24 @@ fn tables(page: &mut Page, place: &Place) {
     let claimed: String = session.value("select title from claim_quest_from_pool(null)", &[]);
     assert_eq!(claimed, "The Baker's Oven");
     assert_eq!(session.count(UNUSED), unused - 1, "one NPC was taken");
+}
+
+fn own_kind(page: &mut Page, place: &Place) {
+    let printed = place.sql(&page.sql("A kind of your own"));
+    let lines: Vec<&str> = printed.lines().collect();
+    assert_eq!(lines.first(), Some(&"public.asteroid_items"));
+    assert!(
+        printed.contains("It orbits ") && printed.contains("(none yet)"),
+        "{printed}"
+    );
+    assert_eq!(lines.last(), Some(&"t"), "dropped: {printed}");
+    let asked =
+        "select count(*) from worker_jobs where job_type = 'generate_asteroid' and status = 'cancelled'";
+    assert_eq!(
+        place.session().value::<i64>(asked, &[]),
+        2,
+        "the one enqueued, and the one that the claim asked for"
+    );
 }
 
 fn pools(page: &mut Page, place: &Place) {

@@ -61,6 +61,11 @@ fn alerts(page: &mut Page, place: &Place) {
 }
 
 fn cleaning_up(page: &mut Page, place: &Place) {
+    place
+        .session()
+        .run("insert into worker.usage values (current_date, 'quest', 'llm', 'm', 2, 0, 2000, 1000, 7.5)");
+    let saved = place.sql(&page.sql("What it saves"));
+    assert!(saved.trim_end().ends_with("0.000600"), "{saved}");
     let mut session = place.session();
     session.run(
         "insert into quest_templates (title, description, used, used_at, provenance) values

@@ -1,7 +1,7 @@
 //! Items: numbered, stored once, checked, counted, given to the next attempt where the last ended.
 
 use crate::steps::{
-    enqueue, enqueue_quests, in_background, lease_one, of_job, outcome, quest, store, store_quest,
+    enqueue, enqueue_quests, in_background, lease_one, of_job, outcome, quest, store, store_quest, title,
     wait_until_blocked,
 };
 use pg_worker_tests::{Database, Session, on_both_installs};
@@ -130,10 +130,11 @@ fn an_equal_title_is_a_duplicate_and_leaves_nothing(database: &Database) {
     enqueue_quests(&mut session, 5);
     let lease = lease_one(&mut session);
     store_quest(&mut session, &lease, 1);
+    let first = title(1);
     for title in [
-        "Errand number 1",
-        "the ERRAND, number 1!",
-        "  An Errand   Number 1",
+        first.clone(),
+        format!("the {}!", first.to_uppercase().replace(' ', ", ")),
+        format!("  An {}", first.replace(' ', "   ")),
     ] {
         let mut twin = quest(2);
         twin["title"] = json!(title);

@@ -5,6 +5,7 @@ use super::op::{Number, Op, Pick};
 use super::reference::Shown;
 use super::steps::{Pair, Verdict, same};
 use super::world::Quoted;
+use crate::steps::title as title_of;
 use uuid::Uuid;
 
 impl Pair {
@@ -57,7 +58,7 @@ impl Pair {
 
     pub(super) fn store(&mut self, pick: Pick, number: Number, title: u8, good: bool) -> Verdict {
         let shown = self.shown(pick);
-        let title = format!("Errand number {title}");
+        let title = title_of(i32::from(title));
         let low = self.model.state.jobs.get(&shown.0).map_or(1, |job| job.low);
         let quest = Quoted {
             title: &title,

@@ -103,6 +103,7 @@ impl Model {
             completed: None,
             rejected: 0,
             duplicates: 0,
+            refill: false,
             low: 1,
         });
     }

@@ -20,6 +20,8 @@ pub struct Job {
     pub completed: Option<i64>,
     pub rejected: i32,
     pub duplicates: i32,
+    /// Made by a refill.
+    pub refill: bool,
     /// The lowest level that its quests may have.
     pub low: i32,
 }

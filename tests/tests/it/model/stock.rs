@@ -127,7 +127,16 @@ impl Model {
     pub fn pool_failed(&mut self) {
         let failures = self.state.trouble.map_or(0, |(failures, _)| failures);
         let pause = (2 << failures.min(10)).min(120);
-        self.state.trouble = Some((failures + 1, self.now + pause));
+        let next = self.now + pause;
+        self.state.trouble = Some((failures + 1, next));
+        for job in self
+            .state
+            .jobs
+            .values_mut()
+            .filter(|job| job.refill && job.is("pending"))
+        {
+            job.run_at = job.run_at.max(next);
+        }
     }
 
     /// A pending pool check is done, and what is missing is enqueued.
@@ -154,7 +163,10 @@ impl Model {
         };
         let before = self.births.len();
         while missing > 0 {
-            self.born("generate_quests", 6, missing.min(BATCH_SIZE), 0, None);
+            // An empty pool comes before one that is only low.
+            let priority = if unused == 0 { 5 } else { 6 };
+            self.born("generate_quests", priority, missing.min(BATCH_SIZE), 0, None);
+            self.births.last_mut().expect("just born").refill = true;
             missing -= BATCH_SIZE;
         }
         (self.births.len() - before) as i32

@@ -20,7 +20,7 @@ const JOBS: &str = "
            moment(run_at), case status when 'running' then moment(lease_expires_at) end, moment(started_at),
            moment(completed_at), coalesce((progress ->> 'duplicates')::int, 0),
            coalesce((select sum(n::int)::int from jsonb_each_text(progress -> 'rejected') r(class, n)), 0),
-           coalesce((parameters -> 'level_range' ->> 0)::int, 1)
+           coalesce((parameters -> 'level_range' ->> 0)::int, 1), refill
       from worker_jobs order by run_at, created_at";
 const LEDGER: &str = "select job_id, item_no, item_id, title from worker.items";
 const POOL: &str = "select id, level_min, used, request_id from quest_templates";
@@ -212,6 +212,7 @@ fn job_of(row: &Row) -> Job {
         duplicates: row.get(13),
         rejected: row.get(14),
         low: row.get(15),
+        refill: row.get(16),
     }
 }
 

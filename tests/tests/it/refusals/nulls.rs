@@ -11,7 +11,7 @@ const ID: &str = "'00000000-0000-4000-8000-000000000001'::uuid";
 /// A function, its arguments, and what it says to NULL in each place: the field that it refuses, or "".
 type Case = (&'static str, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 23] = [
+const CASES: [Case; 25] = [
     ("public.cancel_worker_job", &[(ID, "p_job_id")]),
     ("public.retry_worker_job", &[(ID, "p_job_id")]),
     (
@@ -49,6 +49,11 @@ const CASES: [Case; 23] = [
             ("'r'", ""),
         ],
     ),
+    (
+        "public.claim_from_pool",
+        &[("'tavern'", "kind"), ("'{}'", ""), ("'r'", "")],
+    ),
+    ("worker.batch_estimates", &[("33", "")]),
     (
         "worker.lease_jobs",
         &[
@@ -119,6 +124,9 @@ const CASES: [Case; 23] = [
 ];
 
 fn null_is_the_default_or_refused(database: &Database) {
+    database
+        .session()
+        .run("select worker.add_kind('tavern', 'Write one.', '{\"type\": \"object\", \"properties\": {}}')");
     let mut session = database.session();
     for (function, arguments) in CASES {
         call(&mut session, function, arguments, None);
