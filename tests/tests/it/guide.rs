@@ -4,6 +4,7 @@
 
 mod calls;
 mod developer;
+mod faults;
 mod gpu_owner;
 mod operator;
 mod page;
