@@ -125,8 +125,10 @@ impl Actor {
 
     fn keep_house(&mut self) {
         let sql = match self.below(8) {
-            6 | 7 => "update worker_jobs set status = 'failed', error_message = 'Job timeout - reset by admin'
-                       where status = 'running' and started_at < now() - interval '1 second'",
+            6 | 7 => {
+                "update worker_jobs set status = 'failed', error_message = 'Job timeout - reset by admin'
+                       where status = 'running' and started_at < now() - interval '1 second'"
+            }
             0 => "select worker.tick()",
             1 => "select worker.rescue_jobs()",
             2 => "select worker.refill_pools()",
