@@ -177,7 +177,8 @@ impl Attempt {
             .vitals
             .count(|counters| counters.reject(rejection.class));
         let rejection = Rejection {
-            reason: clean(&rejection.reason),
+            // It may quote the answer, and PostgreSQL's texts cannot hold this character.
+            reason: clean(&rejection.reason).replace('\0', "\u{fffd}"),
             ..rejection
         };
         let provenance = self.provenance(order, draft);

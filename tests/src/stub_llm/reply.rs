@@ -27,6 +27,8 @@ pub enum Reply {
     Stall,
     /// A good item in the reasoning field, the content empty.
     Reasoning,
+    /// A page, as a proxy or a wrong address gives it.
+    Page(String),
     /// An HTTP status with headers and a body.
     Status {
         code: u16,
@@ -78,6 +80,7 @@ impl Reply {
             Reply::Hang => until_client_leaves(stream),
             Reply::Stall => begin(stream, half).and_then(|()| until_client_leaves(stream)),
             Reply::Reasoning => reasoning(stream, request, &good),
+            Reply::Page(text) => page(stream, text),
             Reply::Status { code, headers, body } => write_json(stream, *code, headers, body),
         }
     }
@@ -117,6 +120,11 @@ fn reasoning(stream: &TcpStream, request: &Request, text: &str) -> io::Result<()
         &json!({"choices": [{"index": 0, "delta": {"reasoning_content": text}, "finish_reason": null}]}),
     )?;
     finish_stream(stream, "stop", text)
+}
+
+fn page(mut stream: &TcpStream, text: &str) -> io::Result<()> {
+    write_head(stream, 200, "text/html", &[])?;
+    stream.write_all(text.as_bytes())
 }
 
 fn begin(stream: &TcpStream, text: &str) -> io::Result<()> {

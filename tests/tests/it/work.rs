@@ -1,6 +1,7 @@
 //! The real executor at work on a real server: what wakes it, many of them on one queue, what becomes
 //! of a job when something dies, and what the built-in generator writes.
 
+mod answers;
 mod content;
 mod crowd;
 mod host;
