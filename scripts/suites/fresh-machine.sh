@@ -14,6 +14,7 @@ command -v debootstrap >/dev/null || skip "debootstrap is not installed (apt-get
 
 machine=$(mktemp -d "${TMPDIR:-/tmp}/fresh-machine.XXXXXX")
 trap 'rm -rf --one-file-system "$machine"' EXIT
+chmod 755 "$machine" # it becomes the root folder, which every account must be able to enter
 codename=${1:-$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")}
 
 step "debootstrap $codename"
