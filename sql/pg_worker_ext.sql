@@ -85,7 +85,7 @@ comment on function worker.json_schema_errors(jsonb, jsonb) is
 
 create or replace function worker.version() returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
-return '0.1.0';
+return '0.2.0';
 comment on function worker.version() is
 'Version of the installed code. worker.schema_version holds the version of the tables; where the two differ, run SELECT worker.setup().';
 
@@ -269,7 +269,7 @@ begin
   comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
   comment on column public.worker_jobs.asked is 'Items asked for.';
   comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
-  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model; orphaned_at: items stored when its executor was last seen to be gone.';
   comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   return true;
 end $$;
@@ -370,6 +370,14 @@ begin
       info jsonb not null default '{}'
     ) with (fillfactor = 50);
     comment on table worker.executors is 'The executors and what they last said of themselves (worker.report_executor).';
+  end if;
+  -- since 0.2.0
+  if worker.may_change('worker.executors') then
+    alter table worker.executors
+      add column if not exists watched boolean not null default false,
+      add column if not exists gone_since timestamptz;
+    comment on column worker.executors.watched is 'Its session can be seen to end (worker.show_presence).';
+    comment on column worker.executors.gone_since is 'Since when it was seen to be gone; NULL when it spoke since.';
   end if;
 end $$;
 
@@ -1786,6 +1794,121 @@ end $$;
 comment on function worker.retire_items(text, text, text, text) is
 'Takes unused items out of the pools by where they come from: p_generator (builtin, llm), p_model, p_prompt_version; p_kind limits it to one kind. They are marked used and provenance says retired; the pools refill. Returns their number.';
 
+-- sql/core/58_presence.sql
+
+-- Seeing an executor die. The end of its lease is the certain way, and it takes as long as a lease. But an
+-- executor with a session of its own can hold an advisory lock there, which the server frees the moment that
+-- session is gone. Then its jobs need not wait.
+--
+-- The guess may be wrong: a session can be lost by an executor that lives. So there is a grace for a reconnect,
+-- the lease token makes what the old executor still sends harmless, and the job is not charged for it.
+
+create or replace function worker.presence_class() returns integer
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return 1886876517; -- 'pgwe': the first half of the key of every lock of ours of this sort
+
+create or replace function worker.presence_key(p_executor uuid) returns integer
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+-- Where two executors share it, the death of one is not seen until its leases end.
+return ('x' || left(p_executor::text, 8))::bit(32)::integer;
+
+create or replace function worker.presence_grace() returns interval
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return interval '2 seconds';
+comment on function worker.presence_grace() is
+'How long an executor may be without a session before its jobs are given to others; also how often is looked while jobs run.';
+
+create or replace function worker.show_presence(p_executor uuid) returns boolean
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  perform worker.require_read_committed();
+  if p_executor is null then
+    perform worker.refuse('p_executor', null, 'the uuid of the executor');
+  end if;
+  -- Shared: after a reconnect the old session may still be ending.
+  if not pg_try_advisory_lock_shared(worker.presence_class(), worker.presence_key(p_executor)) then
+    return false;
+  end if;
+  insert into worker.executors (id, watched) values (p_executor, true)
+  on conflict (id) do update set watched = true, gone_since = null;
+  return true;
+end $$;
+comment on function worker.show_presence(uuid) is
+'Lets this session stand for the life of an executor: when it ends, and no other session shows the same executor''s presence within 2 seconds, the executor''s jobs are given to others at once, uncharged. For a session that stays open and is the executor''s own; never through a transaction pooler, where it is another client''s the next moment: prove it first by a notification that arrives on it. Returns false when the lock cannot be had; then the leases'' ends count, as ever.';
+
+create or replace function worker.watched_executors()
+returns table (executor_id uuid, present boolean, gone_since timestamptz)
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+begin
+  return query
+  select e.id,
+         e.id in (
+           select x.id from worker.executors x join pg_locks l
+               on l.locktype = 'advisory' and l.objsubid = 2 and l.granted
+              and l.database = (select d.oid from pg_database d where d.datname = current_database())
+              and l.classid = worker.presence_class()::oid
+              -- pg_locks shows the second half of the key without its sign
+              and l.objid = (worker.presence_key(x.id)::bigint & 4294967295)::oid),
+         e.gone_since
+    from worker.executors e
+   where e.watched and exists (select from public.worker_jobs j where j.status = 'running' and j.executor_id = e.id)
+   order by e.id;
+end $$;
+comment on function worker.watched_executors() is
+'Executors with jobs in hand whose life can be seen, and whether they live.';
+
+create or replace function worker.rescue_orphans() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_executor record;
+  v_rescued integer := 0;
+begin
+  for v_executor in select * from worker.watched_executors() loop
+    if v_executor.present then
+      update worker.executors set gone_since = null where id = v_executor.executor_id and gone_since is not null;
+    elsif v_executor.gone_since is null then
+      update worker.executors set gone_since = clock_timestamp() where id = v_executor.executor_id;
+    elsif v_executor.gone_since < clock_timestamp() - worker.presence_grace() then
+      v_rescued := v_rescued + worker.rescue_from(v_executor.executor_id, v_executor.gone_since);
+      -- Seen once. Were it alive after all, it would lose every later job too.
+      update worker.executors set watched = false where id = v_executor.executor_id;
+    end if;
+  end loop;
+  return v_rescued;
+end $$;
+comment on function worker.rescue_orphans() is
+'Gives the jobs of executors that are seen to be gone back to the queue. Part of worker.rescue_jobs(). Returns their number.';
+
+create or replace function worker.rescue_from(p_executor uuid, p_gone_since timestamptz) returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job record;
+  v_rescued integer := 0;
+  v_reason text;
+begin
+  for v_job in
+    select j.id, j.attempts, j.max_attempts, j.stored, (j.progress ->> 'orphaned_at')::integer = j.stored as again
+      from public.worker_jobs j
+     where j.status = 'running' and j.executor_id = p_executor
+     order by j.id
+       for update skip locked
+  loop
+    v_reason := format('attempt %s: its executor is gone since %s', v_job.attempts, p_gone_since);
+    if v_job.again and v_job.attempts >= v_job.max_attempts then
+      perform worker.end_attempt(v_job.id, v_reason, true, false);
+    else
+      update public.worker_jobs set progress = progress || jsonb_build_object('orphaned_at', stored) where id = v_job.id;
+      -- A job that twice lost its executor without an item in between may be what kills it: that is charged.
+      perform worker.put_back(v_job.id, clock_timestamp(), v_job.attempts - case when v_job.again then 0 else 1 end, v_reason, false);
+    end if;
+    v_rescued := v_rescued + 1;
+  end loop;
+  return v_rescued;
+end $$;
+comment on function worker.rescue_from(uuid, timestamptz) is
+'Gives the running jobs of one executor back to the queue, uncharged unless the same happened to the job before and nothing was stored since.';
+
 -- sql/core/60_tick.sql
 
 -- The tick: rescue, refill, prune. Each part is short and may run anywhere, any number of times at once:
@@ -1799,6 +1922,7 @@ declare
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
+  v_rescued := worker.rescue_orphans();
   for v_job in
     select j.id, j.attempts, j.max_attempts, j.executor_id, j.lease_expires_at from public.worker_jobs j
      where j.status = 'running'
@@ -1819,7 +1943,7 @@ begin
   return v_rescued;
 end $$;
 comment on function worker.rescue_jobs() is
-'Part of a tick: gives jobs whose lease ran out back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
+'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
 
 create or replace function worker.prune_jobs() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -1838,9 +1962,8 @@ begin
        for update skip locked);
     get diagnostics v_pruned = row_count;
   end if;
-  if exists (select from worker.executors where last_seen < now() - interval '1 day') then
-    delete from worker.executors where last_seen < now() - interval '1 day';
-  end if;
+  delete from worker.executors where id in (
+    select id from worker.executors where last_seen < now() - interval '1 day' order by id for update skip locked);
   return v_pruned;
 end $$;
 comment on function worker.prune_jobs() is
@@ -1862,6 +1985,10 @@ begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
+    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at again
+    (select min(case when w.present then clock_timestamp() + worker.presence_grace()
+                     else coalesce(w.gone_since + worker.presence_grace(), clock_timestamp()) end)
+       from worker.watched_executors() w),
     (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
     -- jobs that were announced as due are the executors' business; the first of the others, by one probe per priority
     (select min(pick.run_at)
@@ -1874,7 +2001,7 @@ begin
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -1949,7 +2076,7 @@ begin
     perform worker.refuse('p_info', p_info::text, 'a JSON object of at most 8000 characters');
   end if;
   insert into worker.executors (id, info) values (p_executor, p_info)
-  on conflict (id) do update set last_seen = clock_timestamp(), info = excluded.info;
+  on conflict (id) do update set last_seen = clock_timestamp(), info = excluded.info, gone_since = null;
 end $$;
 comment on function worker.report_executor(uuid, jsonb) is
 'An executor says that it lives and how it is: host, pid, version, model, generator (llm or builtin), state (idle, working, paused, stopping), reason, jobs, in_flight, budget. At each look at the queue, and while working every third of the lease.';
@@ -4433,11 +4560,14 @@ begin
       select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
              (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
              e.info ->> 'generator' as generator, e.info ->> 'model' as model,
-             case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
-             case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
+             case when e.gone_since is not null or e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
+             case when e.gone_since is not null then 'its session has ended'
+                  when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen'
+                  else e.info ->> 'reason' end as reason,
+             e.watched
         from worker.executors e;
     comment on view public.worker_executors is
-      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why; watched: its session can be seen to end, so its jobs wait for no lease.';
   end if;
 
   if worker.may_change('public.worker_costs') then
@@ -4511,6 +4641,18 @@ end $$;
 comment on function worker.wanted_owner() is
 'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
 
+create or replace function worker.give_functions_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
+  loop
+    execute format('alter function %s owner to %I', v_function, p_owner);
+  end loop;
+end $$;
+
 create or replace function worker.give_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -4519,11 +4661,7 @@ begin
   if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
     execute format('alter schema worker owner to %I', p_owner);
   end if;
-  for v_thing in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
-  loop
-    execute format('alter function %s owner to %I', v_thing, p_owner);
-  end loop;
+  perform worker.give_functions_to(p_owner);
   for v_thing in
     select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
       from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
@@ -4534,17 +4672,38 @@ end $$;
 comment on function worker.give_to(name) is
 'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
 
+create or replace function worker.nobody() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return concat_ws(', ', 'public',
+  (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated')));
+comment on function worker.nobody() is
+'Who gets nothing: PUBLIC and, on Supabase, anon and authenticated. For a REVOKE.';
+
+create or replace function worker.close_functions() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  -- Only those that are open: what a script of the extension revokes is noted with all rights of that moment as
+  -- given by the extension, and pg_dump would leave out what was granted to roles since.
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
+     where p.proacl is null
+        or exists (select from aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee
+                    where a.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+  loop
+    execute format('revoke all on function %s from %s', v_function, worker.nobody());
+  end loop;
+end $$;
+
 create or replace function worker.close_doors() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_thing text;
-  v_nobody text := (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated'));
+  v_nobody text := worker.nobody();
 begin
-  v_nobody := concat_ws(', ', 'public', v_nobody);
   execute format('revoke all on schema worker from %s', v_nobody);
-  for v_thing in select f::text from worker.our_functions() f loop
-    execute format('revoke all on function %s from %s', v_thing, v_nobody);
-  end loop;
+  perform worker.close_functions();
   for v_thing in select r::text from worker.our_relations() r loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
   end loop;
@@ -4571,9 +4730,17 @@ begin
   loop
     execute format('grant execute on function %s to %I', v_function, p_role);
   end loop;
+  -- The memory of it, for an upgrade with new functions and a DROP and CREATE EXTENSION. It lets nobody see anything.
+  if not exists (select from pg_policy where polrelid = 'worker.executors'::regclass and polname = worker.executor_policy(p_role)) then
+    execute format('create policy %I on worker.executors for select to %I using (false)', worker.executor_policy(p_role), p_role);
+  end if;
 end $$;
 comment on function worker.grant_executor(text) is
 'Lets a role be an executor: the functions of the executor''s door and no table.';
+
+create or replace function worker.executor_policy(p_role text) returns name
+language sql immutable set search_path = pg_catalog, pg_temp
+return left('pg_worker_ext executor ' || p_role, 63);
 
 create or replace function worker.grant_backend(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4633,6 +4800,17 @@ begin
                       and p.polname = left('pg_worker_ext ' || r.rolname, 63))
   loop
     perform worker.grant_backend(v_role);
+  end loop;
+  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
+  for v_role in
+    select r.rolname from pg_roles r
+     where exists (select from pg_policy p where p.polrelid = to_regclass('worker.executors')
+                      and p.polname = worker.executor_policy(r.rolname))
+        or exists (select from pg_proc p cross join aclexplode(p.proacl) a
+                    where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
+                      and a.grantee = r.oid and a.grantee <> p.proowner)
+  loop
+    perform worker.grant_executor(v_role);
   end loop;
 end $$;
 

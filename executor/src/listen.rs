@@ -2,6 +2,7 @@
 //!
 //! Through a transaction pooler LISTEN is answered well and nothing ever arrives. So after each
 //! LISTEN a notification is sent from another connection; only when it arrives is the ear trusted.
+//! Then that session is ours alone, and stands for this executor's life: the database sees it end.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
-use crate::door::{Door, DoorError};
+use crate::door::{Door, DoorError, Parameter};
 
 /// What a payload begins with that tests the channel and calls nobody to work.
 const ECHO: &str = "echo ";
@@ -40,10 +42,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn start(door: Door) -> Self {
+    pub fn start(door: Door, executor: Uuid) -> Self {
         let heard = Arc::new(Notify::new());
         let (tell, ear) = watch::channel(Ear::Connecting);
-        let task = tokio::spawn(listen_for_ever(door, Arc::clone(&heard), tell));
+        let task = tokio::spawn(listen_for_ever(door, executor, Arc::clone(&heard), tell));
         Self { heard, ear, task }
     }
 
@@ -64,10 +66,10 @@ impl Drop for Listener {
     }
 }
 
-async fn listen_for_ever(door: Door, heard: Arc<Notify>, tell: watch::Sender<Ear>) {
+async fn listen_for_ever(door: Door, executor: Uuid, heard: Arc<Notify>, tell: watch::Sender<Ear>) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let (ear, wait) = match listen(&door, &heard, &tell).await {
+        let (ear, wait) = match listen(&door, executor, &heard, &tell).await {
             Ok(Ear::Deaf) => (Ear::Deaf, DEAF_PAUSE),
             Ok(_) => (Ear::Connecting, FIRST_PAUSE),
             Err(error) => {
@@ -82,13 +84,22 @@ async fn listen_for_ever(door: Door, heard: Arc<Notify>, tell: watch::Sender<Ear
 }
 
 /// Until the connection ends, or turns out to be deaf.
-async fn listen(door: &Door, heard: &Notify, tell: &watch::Sender<Ear>) -> Result<Ear, DoorError> {
+async fn listen(
+    door: &Door,
+    executor: Uuid,
+    heard: &Notify,
+    tell: &watch::Sender<Ear>,
+) -> Result<Ear, DoorError> {
     let mut ears = Ears::open(door).await?;
     if ears.prove(door, heard).await?.is_none() {
         tracing::warn!(
             "notifications do not arrive, as through a transaction pooler: the queue is polled more often instead"
         );
         return Ok(Ear::Deaf);
+    }
+    if let Err(error) = ears.show_presence(door, executor).await {
+        // Then the end of a lease tells of our end, as ever.
+        tracing::debug!(%error, "this executor's life is not watched");
     }
     tell.send_replace(Ear::Hears);
     heard.notify_one();
@@ -107,7 +118,7 @@ pub async fn echo(door: &Door) -> Result<Option<Duration>, DoorError> {
 
 struct Ears {
     /// Its connection lives as long as it does.
-    _client: Client,
+    client: Client,
     payloads: mpsc::UnboundedReceiver<String>,
 }
 
@@ -138,10 +149,19 @@ impl Ears {
             .batch_execute("listen worker_jobs")
             .await
             .map_err(|error| DoorError::from_driver(&error))?;
-        Ok(Self {
-            _client: client,
-            payloads,
-        })
+        Ok(Self { client, payloads })
+    }
+
+    /// From now on the end of this session is the end of `executor`.
+    async fn show_presence(&self, door: &Door, executor: Uuid) -> Result<(), DoorError> {
+        let sql = "select worker.show_presence($1)";
+        let parameters: [Parameter<'_>; 1] = [(&executor, Type::UUID)];
+        let asked = self.client.query_typed(sql, &parameters);
+        match timeout(door.pool().bound(), asked).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(DoorError::from_driver(&error)),
+            Err(_) => Err(DoorError::Unreachable("no answer in time".into())),
+        }
     }
 
     /// None when the connection has ended.

@@ -20,7 +20,7 @@
 
 create or replace function worker.version() returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
-return '0.1.0';
+return '0.2.0';
 comment on function worker.version() is
 'Version of the installed code. worker.schema_version holds the version of the tables; where the two differ, run SELECT worker.setup().';
 

@@ -103,7 +103,7 @@ begin
   comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
   comment on column public.worker_jobs.asked is 'Items asked for.';
   comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
-  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model; orphaned_at: items stored when its executor was last seen to be gone.';
   comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   return true;
 end $$;
@@ -204,6 +204,14 @@ begin
       info jsonb not null default '{}'
     ) with (fillfactor = 50);
     comment on table worker.executors is 'The executors and what they last said of themselves (worker.report_executor).';
+  end if;
+  -- since 0.2.0
+  if worker.may_change('worker.executors') then
+    alter table worker.executors
+      add column if not exists watched boolean not null default false,
+      add column if not exists gone_since timestamptz;
+    comment on column worker.executors.watched is 'Its session can be seen to end (worker.show_presence).';
+    comment on column worker.executors.gone_since is 'Since when it was seen to be gone; NULL when it spoke since.';
   end if;
 end $$;
 

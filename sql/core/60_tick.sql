@@ -9,6 +9,7 @@ declare
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
+  v_rescued := worker.rescue_orphans();
   for v_job in
     select j.id, j.attempts, j.max_attempts, j.executor_id, j.lease_expires_at from public.worker_jobs j
      where j.status = 'running'
@@ -29,7 +30,7 @@ begin
   return v_rescued;
 end $$;
 comment on function worker.rescue_jobs() is
-'Part of a tick: gives jobs whose lease ran out back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
+'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
 
 create or replace function worker.prune_jobs() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -48,9 +49,8 @@ begin
        for update skip locked);
     get diagnostics v_pruned = row_count;
   end if;
-  if exists (select from worker.executors where last_seen < now() - interval '1 day') then
-    delete from worker.executors where last_seen < now() - interval '1 day';
-  end if;
+  delete from worker.executors where id in (
+    select id from worker.executors where last_seen < now() - interval '1 day' order by id for update skip locked);
   return v_pruned;
 end $$;
 comment on function worker.prune_jobs() is
@@ -72,6 +72,10 @@ begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
+    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at again
+    (select min(case when w.present then clock_timestamp() + worker.presence_grace()
+                     else coalesce(w.gone_since + worker.presence_grace(), clock_timestamp()) end)
+       from worker.watched_executors() w),
     (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
     -- jobs that were announced as due are the executors' business; the first of the others, by one probe per priority
     (select min(pick.run_at)
@@ -84,7 +88,7 @@ begin
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$

@@ -11,7 +11,7 @@ begin
     perform worker.refuse('p_info', p_info::text, 'a JSON object of at most 8000 characters');
   end if;
   insert into worker.executors (id, info) values (p_executor, p_info)
-  on conflict (id) do update set last_seen = clock_timestamp(), info = excluded.info;
+  on conflict (id) do update set last_seen = clock_timestamp(), info = excluded.info, gone_since = null;
 end $$;
 comment on function worker.report_executor(uuid, jsonb) is
 'An executor says that it lives and how it is: host, pid, version, model, generator (llm or builtin), state (idle, working, paused, stopping), reason, jobs, in_flight, budget. At each look at the queue, and while working every third of the lease.';

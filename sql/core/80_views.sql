@@ -25,11 +25,14 @@ begin
       select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
              (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
              e.info ->> 'generator' as generator, e.info ->> 'model' as model,
-             case when e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
-             case when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen' else e.info ->> 'reason' end as reason
+             case when e.gone_since is not null or e.last_seen < now() - interval '3 minutes' then 'gone' else e.info ->> 'state' end as state,
+             case when e.gone_since is not null then 'its session has ended'
+                  when e.last_seen < now() - interval '3 minutes' then 'not heard of since last_seen'
+                  else e.info ->> 'reason' end as reason,
+             e.watched
         from worker.executors e;
     comment on view public.worker_executors is
-      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why.';
+      'The executors: where, since when, last seen, jobs in hand, model, state (idle, working, paused, stopping, gone) and why; watched: its session can be seen to end, so its jobs wait for no lease.';
   end if;
 
   if worker.may_change('public.worker_costs') then

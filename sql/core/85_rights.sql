@@ -52,6 +52,18 @@ end $$;
 comment on function worker.wanted_owner() is
 'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
 
+create or replace function worker.give_functions_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
+  loop
+    execute format('alter function %s owner to %I', v_function, p_owner);
+  end loop;
+end $$;
+
 create or replace function worker.give_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -60,11 +72,7 @@ begin
   if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
     execute format('alter schema worker owner to %I', p_owner);
   end if;
-  for v_thing in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
-  loop
-    execute format('alter function %s owner to %I', v_thing, p_owner);
-  end loop;
+  perform worker.give_functions_to(p_owner);
   for v_thing in
     select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
       from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
@@ -75,17 +83,38 @@ end $$;
 comment on function worker.give_to(name) is
 'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
 
+create or replace function worker.nobody() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return concat_ws(', ', 'public',
+  (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated')));
+comment on function worker.nobody() is
+'Who gets nothing: PUBLIC and, on Supabase, anon and authenticated. For a REVOKE.';
+
+create or replace function worker.close_functions() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  -- Only those that are open: what a script of the extension revokes is noted with all rights of that moment as
+  -- given by the extension, and pg_dump would leave out what was granted to roles since.
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
+     where p.proacl is null
+        or exists (select from aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee
+                    where a.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+  loop
+    execute format('revoke all on function %s from %s', v_function, worker.nobody());
+  end loop;
+end $$;
+
 create or replace function worker.close_doors() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_thing text;
-  v_nobody text := (select string_agg(quote_ident(rolname), ', ') from pg_roles where rolname in ('anon', 'authenticated'));
+  v_nobody text := worker.nobody();
 begin
-  v_nobody := concat_ws(', ', 'public', v_nobody);
   execute format('revoke all on schema worker from %s', v_nobody);
-  for v_thing in select f::text from worker.our_functions() f loop
-    execute format('revoke all on function %s from %s', v_thing, v_nobody);
-  end loop;
+  perform worker.close_functions();
   for v_thing in select r::text from worker.our_relations() r loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
   end loop;
@@ -112,9 +141,17 @@ begin
   loop
     execute format('grant execute on function %s to %I', v_function, p_role);
   end loop;
+  -- The memory of it, for an upgrade with new functions and a DROP and CREATE EXTENSION. It lets nobody see anything.
+  if not exists (select from pg_policy where polrelid = 'worker.executors'::regclass and polname = worker.executor_policy(p_role)) then
+    execute format('create policy %I on worker.executors for select to %I using (false)', worker.executor_policy(p_role), p_role);
+  end if;
 end $$;
 comment on function worker.grant_executor(text) is
 'Lets a role be an executor: the functions of the executor''s door and no table.';
+
+create or replace function worker.executor_policy(p_role text) returns name
+language sql immutable set search_path = pg_catalog, pg_temp
+return left('pg_worker_ext executor ' || p_role, 63);
 
 create or replace function worker.grant_backend(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -174,5 +211,16 @@ begin
                       and p.polname = left('pg_worker_ext ' || r.rolname, 63))
   loop
     perform worker.grant_backend(v_role);
+  end loop;
+  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
+  for v_role in
+    select r.rolname from pg_roles r
+     where exists (select from pg_policy p where p.polrelid = to_regclass('worker.executors')
+                      and p.polname = worker.executor_policy(r.rolname))
+        or exists (select from pg_proc p cross join aclexplode(p.proacl) a
+                    where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
+                      and a.grantee = r.oid and a.grantee <> p.proowner)
+  loop
+    perform worker.grant_executor(v_role);
   end loop;
 end $$;

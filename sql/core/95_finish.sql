@@ -3,6 +3,16 @@
 -- @sql-only
 select worker.setup();
 -- @end
+-- @upgrade-only
+do $$
+begin
+  perform worker.give_functions_to((select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker'));
+  perform worker.close_functions();
+  perform set_config('client_min_messages', 'notice', true);
+  raise notice 'pg_worker_ext: the code is of version % now, the tables are not yet', worker.version()
+    using hint = 'Run SELECT worker.setup(); as the owner of the tables. Until then nothing is generated, claims go on.';
+end $$;
+-- @end
 -- @extension-only
 do $$
 declare

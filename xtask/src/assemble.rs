@@ -1,8 +1,8 @@
-//! How the SQL pieces become one text, for the extension or for a server without it.
+//! How the SQL pieces become one text: for the extension, for its upgrades, or for a server without it.
 //!
 //! The order: core pieces numbered 00–79, the kinds, two generated functions that list what the
-//! pieces contain, core pieces 80–99. Lines between `-- @extension-only` or `-- @sql-only` and
-//! `-- @end` go into that text alone.
+//! pieces contain, core pieces 80–99. Lines between `-- @extension-only`, `-- @upgrade-only` or
+//! `-- @sql-only` and `-- @end` go into that text alone.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;
@@ -14,6 +14,8 @@ use std::path::Path;
 pub enum Target {
     /// The extension's script, which runs after the functions of the library were created.
     Extension,
+    /// The script that brings the code of any earlier version to this one.
+    Upgrade,
     /// The single file, with stand-ins for the functions of the library.
     SqlOnly,
 }
@@ -31,6 +33,10 @@ const GAME_FUNCTION: &str = "create or replace function public.";
 const EXTENSION_HEAD: &str = "\
 -- What CREATE EXTENSION pg_worker_ext runs after the library's functions were created.
 -- Generated from sql/core and sql/kinds by `cargo run -p xtask -- sql`: change those instead.
+";
+const UPGRADE_HEAD: &str = "\
+-- What ALTER EXTENSION pg_worker_ext UPDATE runs: the code of this version in the place of the earlier one's.
+-- It touches no table: SELECT worker.setup() does, as their owner.
 ";
 /// The call makes the launcher look at this database as soon as the extension is there.
 const EXTENSION_TAIL: &str = "select worker.native_info();\n";
@@ -77,10 +83,11 @@ impl Piece {
         for line in self.text.lines() {
             match (line.trim(), only) {
                 ("-- @extension-only", None) => only = Some(Target::Extension),
+                ("-- @upgrade-only", None) => only = Some(Target::Upgrade),
                 ("-- @sql-only", None) => only = Some(Target::SqlOnly),
                 ("-- @end", Some(_)) => only = None,
-                ("-- @extension-only" | "-- @sql-only" | "-- @end", _) => {
-                    bail!("{}: `{}` out of place", self.path, line.trim());
+                (mark, _) if mark.starts_with("-- @") => {
+                    bail!("{}: `{mark}` out of place", self.path);
                 }
                 (_, None) => writeln!(kept, "{line}")?,
                 (_, Some(one)) if one == target => writeln!(kept, "{line}")?,
@@ -109,6 +116,7 @@ pub fn assemble(target: Target, stub: &Piece, core: &[Piece], kinds: &[Piece]) -
     let game_door = game_door(&game_functions(&format!("{body}{rest}")));
     let (head, tail) = match target {
         Target::Extension => (EXTENSION_HEAD, EXTENSION_TAIL),
+        Target::Upgrade => (UPGRADE_HEAD, ""),
         Target::SqlOnly => (SQL_ONLY_HEAD, SQL_ONLY_TAIL),
     };
     Ok(format!(

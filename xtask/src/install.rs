@@ -1,5 +1,7 @@
-//! `install`: puts the built extension where a server finds it, or below a folder of its own.
+//! `install`: puts the built extension where a server finds it, or below a folder of its own, with a
+//! way there from every released version.
 
+use crate::release;
 use crate::schema::{self, CONTROL, VERSION};
 use anyhow::{Context, Result, bail, ensure};
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
@@ -43,9 +45,13 @@ pub fn run(root: &Path, words: &[&str]) -> Result<()> {
     put(&extensions.join(format!("{NAME}.control")), control.as_bytes())?;
     let sql = schema::text(root, &library)?;
     put(&extensions.join(format!("{NAME}--{VERSION}.sql")), sql.as_bytes())?;
-    for script in upgrades(root)? {
-        let name = script.file_name().context("an upgrade script without a name")?;
-        put(&extensions.join(name), &fs::read(&script)?)?;
+    // Code is replaced as a whole, so one script leads here from each version there ever was.
+    let upgrade = schema::upgrade(root, &library)?;
+    for from in release::versions(root)?.iter().filter(|from| *from != VERSION) {
+        put(
+            &extensions.join(format!("{NAME}--{from}--{VERSION}.sql")),
+            upgrade.as_bytes(),
+        )?;
     }
     Ok(())
 }
@@ -94,20 +100,6 @@ fn built(root: &Path, profile: &str) -> PathBuf {
     target
         .join(profile)
         .join(format!("{DLL_PREFIX}{NAME}{DLL_SUFFIX}"))
-}
-
-fn upgrades(root: &Path) -> Result<Vec<PathBuf>> {
-    let folder = root.join("sql/upgrade");
-    if !folder.exists() {
-        return Ok(Vec::new());
-    }
-    let entries = fs::read_dir(&folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(entries
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|ending| ending == "sql"))
-        .collect())
 }
 
 /// Puts a file in place of an old one, which is never written into: a running server has the old

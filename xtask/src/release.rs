@@ -7,7 +7,6 @@ use std::fs;
 use std::path::Path;
 
 const FOLDER: &str = "sql/released";
-const UPGRADES: &str = "sql/upgrade";
 /// The extension's script, complete, as CREATE EXTENSION runs it.
 const EXTENSION: &str = "pg_worker_ext";
 /// The single file for servers where no extension can be installed.
@@ -19,8 +18,7 @@ pub fn write(root: &Path, library: &Path) -> Result<()> {
     freeze(root, SQL_ONLY, VERSION, &read(root, "sql/pg_worker_ext.sql")?)
 }
 
-/// Fails if the assembled SQL is not what was released under this version, or if this version can
-/// not be reached from the one released before it.
+/// Fails if the assembled SQL is not what was released under this version.
 pub fn check(root: &Path) -> Result<()> {
     let extension = read(root, "sql/extension.sql")?;
     let sql_only = read(root, "sql/pg_worker_ext.sql")?;
@@ -42,8 +40,7 @@ fn freeze(root: &Path, what: &str, version: &str, text: &str) -> Result<()> {
 }
 
 fn check_version(root: &Path, version: &str, extension: &str, sql_only: &str) -> Result<()> {
-    let released = versions(root)?;
-    if released.iter().any(|name| name == version) {
+    if versions(root)?.iter().any(|name| name == version) {
         // The complete script has the library's functions around it, in no stable order.
         let path = frozen(EXTENSION, version);
         ensure!(
@@ -52,18 +49,12 @@ fn check_version(root: &Path, version: &str, extension: &str, sql_only: &str) ->
         );
         let path = frozen(SQL_ONLY, version);
         ensure!(read(root, &path)? == sql_only, changed(&path, version));
-    } else if let Some(last) = released.last() {
-        let upgrade = format!("{UPGRADES}/{EXTENSION}--{last}--{version}.sql");
-        ensure!(
-            root.join(&upgrade).exists(),
-            "version {last} was released and {version} cannot be reached from it: {upgrade} is missing"
-        );
     }
     Ok(())
 }
 
 /// The released versions, the earliest first.
-fn versions(root: &Path) -> Result<Vec<String>> {
+pub fn versions(root: &Path) -> Result<Vec<String>> {
     let folder = root.join(FOLDER);
     if !folder.exists() {
         return Ok(Vec::new());
@@ -92,10 +83,7 @@ fn frozen(what: &str, version: &str) -> String {
 }
 
 fn changed(path: &str, version: &str) -> String {
-    format!(
-        "{path} was released and the SQL of today differs from it: \
-         raise the version above {version} and write the way there into {UPGRADES}/"
-    )
+    format!("{path} was released and the SQL of today differs from it: raise the version above {version}")
 }
 
 fn read(root: &Path, path: &str) -> Result<String> {

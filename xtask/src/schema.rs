@@ -3,7 +3,9 @@
 //! pgrx leaves a description of every SQL function in a section of the built library. Reading it
 //! here spares whoever builds the extension the installation of cargo-pgrx.
 
-use anyhow::{Context, Result, anyhow};
+use crate::assemble::Target;
+use crate::sql;
+use anyhow::{Context, Result, anyhow, ensure};
 use object::{Object, ObjectSection};
 use pgrx_sql_entity_graph::{ControlFile, PgrxSql, SqlGraphEntity, section};
 use std::fs;
@@ -18,6 +20,26 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn write(root: &Path, library: &Path, out: &Path) -> Result<()> {
     let text = text(root, library)?;
     fs::write(out, text).with_context(|| format!("writing {}", out.display()))
+}
+
+/// The SQL that turns the code of any earlier version into that of `library`: the same functions, put
+/// in place of what is there.
+pub fn upgrade(root: &Path, library: &Path) -> Result<String> {
+    let fresh = sql::text(root, Target::Extension)?;
+    let whole = text(root, library)?;
+    ensure!(
+        whole.contains(fresh.trim()),
+        "{} was built from other SQL than stands in sql/: build it again",
+        library.display()
+    );
+    let (head, tail) = whole.split_once(fresh.trim()).unwrap_or_default();
+    let over = |text: &str| {
+        // pgrx leaves the place of the two words free in some of its texts.
+        text.replace("CREATE  FUNCTION", "CREATE OR REPLACE FUNCTION")
+            .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
+    };
+    let code = sql::text(root, Target::Upgrade)?;
+    Ok(format!("{}{}{}", over(head), code.trim(), over(tail)))
 }
 
 /// The SQL of `library`.

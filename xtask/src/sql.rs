@@ -34,13 +34,18 @@ pub fn check(root: &Path) -> Result<()> {
 }
 
 fn outputs(root: &Path) -> Result<Vec<(&'static str, String)>> {
+    OUTPUTS
+        .into_iter()
+        .map(|(path, target)| Ok((path, text(root, target)?)))
+        .collect()
+}
+
+/// The text for `target`, assembled from the pieces.
+pub fn text(root: &Path, target: Target) -> Result<String> {
     let stub = Piece::read(root, "sql/native_stub.sql")?;
     let core = folder(root, "sql/core")?;
     let kinds = folder(root, "sql/kinds")?;
-    OUTPUTS
-        .into_iter()
-        .map(|(path, target)| Ok((path, assemble(target, &stub, &core, &kinds)?)))
-        .collect()
+    assemble(target, &stub, &core, &kinds)
 }
 
 /// The pieces of a folder, in the order of their names.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use uuid::Uuid;
 
 use super::Failure;
 use super::run::{plan, say_who_writes, stop_on_signals, tools};
@@ -20,9 +21,15 @@ pub async fn once(options: &Options) -> Result<ExitCode, Failure> {
     let stop = stop_on_signals(options.shutdown_seconds)?;
     say_who_writes(options);
     let progress = tokio::spawn(show_progress(Arc::clone(&tools)));
-    let result = Engine::new(Arc::clone(&tools), plan(options, true), None, stop)
-        .run()
-        .await;
+    let result = Engine::new(
+        Uuid::new_v4(),
+        Arc::clone(&tools),
+        plan(options, true),
+        None,
+        stop,
+    )
+    .run()
+    .await;
     progress.abort();
     let _ = progress.await;
     println!("{}", summary(&tools.vitals.facts().counters));

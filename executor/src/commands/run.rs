@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{Failure, door, generator};
 use crate::engine::{Engine, Plan, Stop, Tools};
@@ -29,9 +30,10 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
     );
     say_who_writes(options);
     let server = tokio::spawn(listening.answer(Arc::clone(&tools)));
-    let listener = Listener::start(tools.door.clone());
+    let id = Uuid::new_v4();
+    let listener = Listener::start(tools.door.clone(), id);
     let plan = plan(options, false);
-    let result = Engine::new(tools, plan, Some(listener), stop).run().await;
+    let result = Engine::new(id, tools, plan, Some(listener), stop).run().await;
     server.abort();
     result.map_err(|fatal| Failure::Other(fatal.to_string()))?;
     tracing::info!("stopped");

@@ -103,8 +103,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new(tools: Arc<Tools>, plan: Plan, listener: Option<Listener>, stop: Stop) -> Self {
-        let (id, now) = (Uuid::new_v4(), Instant::now());
+    pub fn new(id: Uuid, tools: Arc<Tools>, plan: Plan, listener: Option<Listener>, stop: Stop) -> Self {
+        let now = Instant::now();
         Self {
             id,
             tools,

@@ -11,7 +11,7 @@ const ID: &str = "'00000000-0000-4000-8000-000000000001'::uuid";
 /// A function, its arguments, and what it says to NULL in each place: the field that it refuses, or "".
 type Case = (&'static str, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 25] = [
+const CASES: [Case; 26] = [
     ("public.cancel_worker_job", &[(ID, "p_job_id")]),
     ("public.retry_worker_job", &[(ID, "p_job_id")]),
     (
@@ -116,6 +116,7 @@ const CASES: [Case; 25] = [
         "worker.report_executor",
         &[(ID, "p_executor"), ("'{}'", "p_info")],
     ),
+    ("worker.show_presence", &[(ID, "p_executor")]),
     ("worker.unregister_executor", &[(ID, "")]),
     (
         "worker.retire_items",
