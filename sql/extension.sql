@@ -209,7 +209,7 @@ begin
   comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
   comment on column public.worker_jobs.asked is 'Items asked for.';
   comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
-  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model; orphaned_at: items stored when its executor was last seen to be gone.';
+  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
   comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   return true;
 end $$;
@@ -1847,7 +1847,7 @@ begin
   return v_rescued;
 end $$;
 comment on function worker.rescue_from(uuid, timestamptz) is
-'Gives the running jobs of one executor back to the queue, uncharged unless the same happened to the job before and nothing was stored since.';
+'Gives the running jobs of one executor back to the queue, uncharged unless the same happened to the job before and nothing was stored since (progress.orphaned_at: the items stored when its executor was last seen to be gone).';
 
 -- sql/core/60_tick.sql
 

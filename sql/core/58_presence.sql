@@ -109,4 +109,4 @@ begin
   return v_rescued;
 end $$;
 comment on function worker.rescue_from(uuid, timestamptz) is
-'Gives the running jobs of one executor back to the queue, uncharged unless the same happened to the job before and nothing was stored since.';
+'Gives the running jobs of one executor back to the queue, uncharged unless the same happened to the job before and nothing was stored since (progress.orphaned_at: the items stored when its executor was last seen to be gone).';

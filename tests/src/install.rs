@@ -1,7 +1,7 @@
 //! The built extension where a private server finds it, without touching the system's folders.
 
 use crate::guardian;
-use crate::paths::{pg_config, pg_major, stage};
+use crate::paths::{self, pg_config, pg_major, stage};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -19,14 +19,34 @@ pub fn temporary_folder(prefix: &str) -> PathBuf {
     folder
 }
 
-/// A copy of the staged installation that the server's account may read. The checkout itself may
-/// lie in a home folder that nobody else can enter.
+/// The versions before this one whose SQL is kept, so that `CREATE EXTENSION … VERSION` can have them.
+pub fn released_versions() -> Vec<String> {
+    let folder = paths::root().join("sql/released");
+    let files = std::fs::read_dir(folder).expect("sql/released");
+    let names = files.map(|file| file.expect("a file").file_name().to_string_lossy().into_owned());
+    let version = |name: String| {
+        let rest = name.strip_prefix("pg_worker_ext--")?;
+        rest.strip_suffix(".sql").map(str::to_owned)
+    };
+    let mut versions: Vec<String> = names.filter_map(version).collect();
+    versions.retain(|version| version != env!("CARGO_PKG_VERSION"));
+    versions.sort();
+    versions
+}
+
+/// A copy of the staged installation that the server's account may read, with the scripts of earlier
+/// versions. The checkout itself may lie in a home folder that nobody else can enter.
 fn readable_stage() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         let folder = temporary_folder("pgw-ext-");
         let from = stage().join(".");
         run(Command::new("cp").arg("-r").arg(from).arg(&folder));
+        let scripts = format!("{}{}/extension", folder.display(), pg_config("--sharedir"));
+        for version in released_versions() {
+            let script = paths::root().join(format!("sql/released/pg_worker_ext--{version}.sql"));
+            run(Command::new("cp").arg(script).arg(&scripts));
+        }
         run(Command::new("chmod").arg("-R").arg("a+rX").arg(&folder));
         folder
     })

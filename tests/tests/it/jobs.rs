@@ -6,6 +6,7 @@ mod enqueue;
 mod fence;
 mod items;
 mod lease;
+mod presence;
 mod refill;
 mod rescue;
 mod tick;

@@ -20,4 +20,5 @@ mod rights;
 mod scripts;
 mod steps;
 mod storm;
+mod upgrade;
 mod work;
