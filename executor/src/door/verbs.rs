@@ -110,7 +110,7 @@ impl Door {
         rows.iter().map(Lease::from_row).collect()
     }
 
-    /// Renews the leases; answers which of the jobs are gone, and why.
+    /// Renews the leases, each given as job and token; answers which tokens are worth nothing any more, and why.
     pub async fn heartbeat(
         &self,
         jobs: &[(Uuid, Uuid)],
@@ -129,7 +129,12 @@ impl Door {
         let mut lost = Vec::new();
         for row in &rows {
             if let Some(gone) = still_ours(&column::<String>(row, "outcome")?)? {
-                lost.push((column(row, "job_id")?, gone));
+                let job: Uuid = column(row, "job_id")?;
+                lost.extend(
+                    jobs.iter()
+                        .filter(|(of, _)| *of == job)
+                        .map(|(_, token)| (*token, gone.clone())),
+                );
             }
         }
         Ok(lost)

@@ -1,6 +1,9 @@
 //! The leased jobs and what is due next. Pure bookkeeping: it decides which job gets a free slot,
 //! and knows nothing of databases or models.
 //!
+//! A job is held under the token of its lease: the same job may come back under another one while
+//! what was begun under the first has not ended yet.
+//!
 //! Slots are one budget for all jobs and are given item by item, to the most urgent job that still
 //! has an item to write: by priority, then by age. So an urgent job starts after one item's time.
 
@@ -135,12 +138,17 @@ impl Book {
         self.jobs.is_empty()
     }
 
-    pub fn get_mut(&mut self, job: Uuid) -> Option<&mut Held> {
-        self.jobs.iter_mut().find(|held| held.lease.job_id == job)
+    pub fn get_mut(&mut self, token: Uuid) -> Option<&mut Held> {
+        self.jobs.iter_mut().find(|held| held.lease.token == token)
     }
 
-    pub fn remove(&mut self, job: Uuid) -> Option<Held> {
-        let at = self.jobs.iter().position(|held| held.lease.job_id == job)?;
+    /// How a job is held now, if it is.
+    pub fn of_job(&self, job: Uuid) -> Option<&Held> {
+        self.jobs.iter().find(|held| held.lease.job_id == job)
+    }
+
+    pub fn remove(&mut self, token: Uuid) -> Option<Held> {
+        let at = self.jobs.iter().position(|held| held.lease.token == token)?;
         Some(self.jobs.remove(at))
     }
 

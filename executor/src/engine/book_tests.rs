@@ -17,13 +17,13 @@ fn lease(priority: i32, asked: i32) -> Lease {
 
 fn add(book: &mut Book, priority: i32, asked: i32) -> Uuid {
     let lease = lease(priority, asked);
-    let id = lease.job_id;
+    let token = lease.token;
     book.add(lease, false);
-    id
+    token
 }
 
 fn next(book: &mut Book) -> Option<Uuid> {
-    book.begin_item(true).map(|held| held.lease.job_id)
+    book.begin_item(true).map(|held| held.lease.token)
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn stored_items_are_not_begun_again() {
     let mut book = Book::default();
     let mut half_done = lease(5, 3);
     half_done.stored = 2;
-    let id = half_done.job_id;
+    let id = half_done.token;
     book.add(half_done, false);
     assert_eq!(next(&mut book), Some(id));
     assert_eq!(next(&mut book), None);
@@ -143,12 +143,33 @@ fn one_job_is_fetched_before_the_slots_are_idle() {
 }
 
 #[test]
+fn the_same_job_under_another_token_is_another_lease() {
+    let mut book = Book::default();
+    let old = lease(5, 2);
+    let new = Lease {
+        token: Uuid::new_v4(),
+        ..old.clone()
+    };
+    let (job, before, after) = (old.job_id, old.token, new.token);
+    book.add(old, false);
+    assert_eq!(next(&mut book), Some(before));
+    assert_eq!(book.remove(before).map(|held| held.running), Some(1));
+    book.add(new, false);
+    assert_eq!(book.of_job(job).map(|held| held.lease.token), Some(after));
+    assert!(
+        book.get_mut(before).is_none(),
+        "what the old one began ends nowhere"
+    );
+    assert_eq!(book.get_mut(after).map(|held| held.running), Some(0));
+}
+
+#[test]
 fn without_the_model_only_the_fallbacks_jobs_go_on() {
     let mut book = Book::default();
     add(&mut book, 1, 5);
     let own = lease(9, 1);
-    let id = own.job_id;
+    let id = own.token;
     book.add(own, true);
-    assert_eq!(book.begin_item(false).map(|held| held.lease.job_id), Some(id));
+    assert_eq!(book.begin_item(false).map(|held| held.lease.token), Some(id));
     assert!(book.begin_item(false).is_none());
 }

@@ -20,9 +20,10 @@ pub enum Event {
         room: Option<Room>,
         result: Result<Looked, LookError>,
     },
+    /// Which leases, by their tokens, are gone, and why.
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
     Closed {
-        job: Uuid,
+        lease: Arc<Lease>,
         close: Close,
         result: Result<Ended, DoorError>,
     },
@@ -163,20 +164,16 @@ impl Engine {
         for (lease, close) in self.book.ripe() {
             let tools = Arc::clone(&self.tools);
             self.calls.spawn(async move {
-                let (door, lease) = (&tools.door, &*lease);
+                let door = &tools.door;
                 let result = patiently(tools.patience, || async {
                     match &close {
-                        Close::Complete => door.complete_job(lease).await,
-                        Close::Fail { reason, permanent } => door.fail_job(lease, reason, *permanent).await,
-                        Close::Release { reason, delay } => door.release_job(lease, *delay, reason).await,
+                        Close::Complete => door.complete_job(&lease).await,
+                        Close::Fail { reason, permanent } => door.fail_job(&lease, reason, *permanent).await,
+                        Close::Release { reason, delay } => door.release_job(&lease, *delay, reason).await,
                     }
                 });
                 let result = result.await;
-                Event::Closed {
-                    job: lease.job_id,
-                    close,
-                    result,
-                }
+                Event::Closed { lease, close, result }
             });
         }
     }
@@ -185,7 +182,7 @@ impl Engine {
         match event {
             Ok(Event::Looked { room, result }) => return self.looked(room, result),
             Ok(Event::Beaten(beat)) => self.beaten(beat),
-            Ok(Event::Closed { job, close, result }) => self.closed(job, &close, result),
+            Ok(Event::Closed { lease, close, result }) => self.closed(&lease, &close, result),
             Ok(Event::Probed(answer)) => self.probed(answer),
             Ok(Event::FellBack(leases)) => self.fell_back(leases),
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.

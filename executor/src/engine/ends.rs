@@ -57,8 +57,23 @@ impl Engine {
         for lease in leases {
             let (job, job_type, attempt) = (lease.job_id, lease.job_type.as_str(), lease.attempt);
             let (priority, asked, stored) = (lease.priority, lease.asked, lease.stored);
+            self.drop_older_lease(job);
             tracing::info!(%job, job_type, priority, asked, stored, attempt, fallback, "leased");
             self.book.add(lease, fallback);
+        }
+    }
+
+    /// The database took us for gone, and gave the job to us once more.
+    fn drop_older_lease(&mut self, job: Uuid) {
+        let Some(held) = self.book.of_job(job) else {
+            return;
+        };
+        let token = held.lease.token;
+        if held.is_closing() {
+            // Its end was noted, else the job could not be leased; only the answer is on its way yet.
+            self.book.remove(token);
+        } else {
+            self.lose(token, &Gone::LeaseLost);
         }
     }
 
@@ -107,10 +122,10 @@ impl Engine {
         match beat {
             Ok(gone) => {
                 self.tools.vitals.contact();
-                for (job, why) in gone {
+                for (token, why) in gone {
                     // The report of its end is under way and knows better.
-                    if self.book.get_mut(job).is_some_and(|held| !held.is_closing()) {
-                        self.lose(job, &why);
+                    if self.book.get_mut(token).is_some_and(|held| !held.is_closing()) {
+                        self.lose(token, &why);
                     }
                 }
             }
@@ -121,14 +136,15 @@ impl Engine {
         }
     }
 
-    /// The job is not ours any more: whatever is being made for it is of no use.
-    fn lose(&mut self, job: Uuid, why: &Gone) {
-        if self.book.remove(job).is_none() {
+    /// The job is not ours any more under this token: whatever is being made for it is of no use.
+    fn lose(&mut self, token: Uuid, why: &Gone) {
+        let Some(held) = self.book.remove(token) else {
             return;
-        }
-        for (_, handle) in self.working.values().filter(|(of, _)| *of == job) {
+        };
+        for (_, handle) in self.working.values().filter(|(of, _)| *of == token) {
             handle.abort();
         }
+        let job = held.lease.job_id;
         match why {
             Gone::Cancelled => tracing::info!(%job, "cancelled"),
             Gone::LeaseLost => tracing::warn!(%job, "the lease was lost; another executor may have it"),
@@ -157,7 +173,7 @@ impl Engine {
             Err(error) => (error.id(), ItemEnd::Nothing),
         };
         let busy = self.working.len();
-        let Some((job, _)) = self.working.remove(&id) else {
+        let Some((token, _)) = self.working.remove(&id) else {
             return;
         };
         if let ItemEnd::Stored { tokens, .. } = end {
@@ -165,16 +181,16 @@ impl Engine {
             let work = tokens.map_or(1.0, |tokens| tokens as f64);
             self.budget.wrote(Instant::now(), work, busy);
         }
-        if let Some(held) = self.book.get_mut(job) {
+        if let Some(held) = self.book.get_mut(token) {
             held.running -= 1;
             held.exhausted = false;
         }
-        self.draw_conclusions(job, end);
+        self.draw_conclusions(token, end);
     }
 
-    fn draw_conclusions(&mut self, job: Uuid, end: ItemEnd) {
+    fn draw_conclusions(&mut self, token: Uuid, end: ItemEnd) {
         match end {
-            ItemEnd::Gone(why) => return self.lose(job, &why),
+            ItemEnd::Gone(why) => return self.lose(token, &why),
             ItemEnd::Host(trouble) => return self.host_failed(trouble),
             ItemEnd::Database(error) => {
                 self.queue.failed(Instant::now());
@@ -183,7 +199,7 @@ impl Engine {
             ItemEnd::Stored { .. } => self.breaker.wrote(),
             ItemEnd::Nothing | ItemEnd::GaveUp { .. } | ItemEnd::Job { .. } => {}
         }
-        let Some(held) = self.book.get_mut(job) else {
+        let Some(held) = self.book.get_mut(token) else {
             return;
         };
         match end {
@@ -263,27 +279,28 @@ impl Engine {
         }
     }
 
-    pub(super) fn closed(&mut self, job: Uuid, close: &Close, result: Result<Ended, DoorError>) {
+    pub(super) fn closed(&mut self, lease: &Lease, close: &Close, result: Result<Ended, DoorError>) {
+        let (job, token) = (lease.job_id, lease.token);
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(error) => {
                 // Its lease runs out, and whoever takes it goes on from what is stored.
                 tracing::error!(%job, %error, "the job's end could not be reported");
                 self.queue.failed(Instant::now());
-                return drop(self.book.remove(job));
+                return drop(self.book.remove(token));
             }
         };
         match outcome {
             Ended::Incomplete(reason) => {
-                if let Some(held) = self.book.get_mut(job) {
+                if let Some(held) = self.book.get_mut(token) {
                     held.reopen(reason);
                 }
                 return;
             }
             Ended::Gone(Gone::Failed(_)) | Ended::Done | Ended::RetryLater(_) => self.count_end(job, close),
-            Ended::Gone(why) => return self.lose(job, &why),
+            Ended::Gone(why) => return self.lose(token, &why),
         }
-        self.book.remove(job);
+        self.book.remove(token);
     }
 
     fn count_end(&self, job: Uuid, close: &Close) {

@@ -93,7 +93,7 @@ pub struct Engine {
     breaker: Breaker,
     budget: Budget,
     items: JoinSet<ItemEnd>,
-    /// The job that each of the `items` belongs to.
+    /// The lease, by its token, that each of the `items` belongs to.
     working: HashMap<Id, (Uuid, AbortHandle)>,
     calls: JoinSet<Event>,
     beating: bool,
@@ -197,9 +197,9 @@ impl Engine {
                 numbers: Arc::clone(&held.numbers),
                 first_try: held.rejected,
             };
-            let job = held.lease.job_id;
+            let token = held.lease.token;
             let handle = self.items.spawn(attempt.run());
-            self.working.insert(handle.id(), (job, handle));
+            self.working.insert(handle.id(), (token, handle));
         }
     }
 

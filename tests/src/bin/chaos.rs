@@ -1,4 +1,4 @@
-//! `make chaos SECONDS=n SEED=s EXECUTORS=n`: breaks everything at random, the same way for the same
+//! `make chaos SECONDS=n SEED=s EXECUTORS=n LEASE=n`: breaks everything at random, the same way for the same
 //! seed, and judges what is left. Exit code 1 when anything was lost or done twice.
 
 use pg_worker_tests::chaos::{self, Plan};
@@ -21,10 +21,17 @@ fn main() -> ExitCode {
             return Err(format!("EXECUTORS: {executors} is not allowed: 2 to 8"));
         }
         let executors = executors as usize;
+        let lease_seconds = next("LEASE", 5)?;
+        if !(5..=3600).contains(&lease_seconds) {
+            return Err(format!(
+                "LEASE: {lease_seconds} is not allowed: 5 to 3600 seconds"
+            ));
+        }
         Ok(Plan {
             seconds,
             seed,
             executors,
+            lease_seconds,
         })
     })();
     match plan {
@@ -38,8 +45,8 @@ fn main() -> ExitCode {
 
 fn run(plan: Plan) -> ExitCode {
     println!(
-        "chaos for {} s with {} executors, SEED={}",
-        plan.seconds, plan.executors, plan.seed
+        "chaos for {} s with {} executors and leases of {} s, SEED={}",
+        plan.seconds, plan.executors, plan.lease_seconds, plan.seed
     );
     let terminal = std::io::stdout().is_terminal();
     let verdict = chaos::run(plan, &mut |line| {

@@ -27,13 +27,15 @@ pub struct Plan {
     pub seed: u64,
     /// 2 to 8.
     pub executors: usize,
+    /// Of the executors; 5 is the shortest there is, 30 their default.
+    pub lease_seconds: u64,
 }
 
 /// Breaks and mends until the time is over, lets the queue drain, and judges. `say` hears how it goes.
 pub fn run(plan: Plan, say: &mut dyn FnMut(&str)) -> Verdict {
-    let planned = schedule::draw(plan.seed, plan.seconds, plan.executors);
+    let planned = schedule::draw(&plan);
     let cluster = Cluster::own(&[]);
-    let mut stage = Stage::set(&cluster, plan.executors);
+    let mut stage = Stage::set(&cluster, &plan);
     let stop = AtomicBool::new(false);
     let (told, game) = std::thread::scope(|scope| {
         let line = Line::to(&stage.database);

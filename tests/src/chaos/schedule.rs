@@ -1,11 +1,9 @@
 //! What breaks when: all of it is drawn from the seed before anything is started, so that a run can be
 //! repeated fault by fault.
 
+use super::Plan;
 use crate::dice::Dice;
 use std::time::Duration;
-
-/// The leases of the executors, in seconds: the shortest there is.
-pub const LEASE_SECONDS: u64 = 5;
 
 /// The verbs whose answer may get lost.
 const VERBS: [&str; 6] = [
@@ -47,17 +45,17 @@ pub enum Action {
 pub type Planned = (Duration, Action);
 
 /// The faults of a run, in order. Everything is whole again at its end.
-pub fn draw(seed: u64, seconds: u64, executors: usize) -> Vec<Planned> {
-    let mut dice = Dice::new(seed);
+pub fn draw(plan: &Plan) -> Vec<Planned> {
+    let mut dice = Dice::new(plan.seed);
     let mut planned = Vec::new();
-    let end = seconds * 1000;
-    let mut busy = vec![0; executors];
+    let end = plan.seconds * 1000;
+    let mut busy = vec![0; plan.executors];
     let mut model_back = 0;
     // Nothing breaks before there is something to break.
     let mut now = 1500;
     while now < end {
-        let victim = dice.between(0, executors as u64 - 1) as usize;
-        let (first, then) = one(&mut dice, victim);
+        let victim = dice.between(0, plan.executors as u64 - 1) as usize;
+        let (first, then) = one(&mut dice, victim, plan.lease_seconds);
         let until = then.map_or(now, |(later, _)| now + later);
         let overlaps = match first {
             Action::Kill(victim) | Action::Freeze(victim) => busy[victim] > now,
@@ -83,7 +81,7 @@ pub fn draw(seed: u64, seconds: u64, executors: usize) -> Vec<Planned> {
 }
 
 /// A fault, and what ends it so many milliseconds later.
-fn one(dice: &mut Dice, victim: usize) -> (Action, Option<(u64, Action)>) {
+fn one(dice: &mut Dice, victim: usize, lease_seconds: u64) -> (Action, Option<(u64, Action)>) {
     let first = dice.weighted(&[
         (45, Action::Kill(victim)),
         (7, Action::Freeze(victim)),
@@ -102,7 +100,7 @@ fn one(dice: &mut Dice, victim: usize) -> (Action, Option<(u64, Action)>) {
     match first {
         Action::Kill(_) => (first, Some((dice.between(50, 1500), Action::Start(victim)))),
         Action::Freeze(_) => {
-            let length = LEASE_SECONDS * 1000 + dice.between(200, 4000);
+            let length = lease_seconds * 1000 + dice.between(200, 4000);
             (first, Some((length, Action::Thaw(victim))))
         }
         Action::CloseModel => (first, Some((dice.between(300, 3000), Action::OpenModel))),
@@ -122,9 +120,15 @@ mod tests {
 
     #[test]
     fn the_seed_alone_decides_and_everything_is_mended() {
-        let planned = draw(7, 600, 4);
-        assert_eq!(planned, draw(7, 600, 4));
-        assert_ne!(planned, draw(8, 600, 4));
+        let plan = |seed| Plan {
+            seconds: 600,
+            seed,
+            executors: 4,
+            lease_seconds: 5,
+        };
+        let planned = draw(&plan(7));
+        assert_eq!(planned, draw(&plan(7)));
+        assert_ne!(planned, draw(&plan(8)));
         let count = |wanted: fn(&Action) -> bool| planned.iter().filter(|(_, action)| wanted(action)).count();
         let kills = count(|action| matches!(action, Action::Kill(_)));
         assert!(kills >= 200, "{kills}");

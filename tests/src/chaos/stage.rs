@@ -1,7 +1,8 @@
 //! The system under test with everything that can be broken about it, and the hands that break it.
 
+use super::Plan;
 use super::line::Line;
-use super::schedule::{Action, LEASE_SECONDS};
+use super::schedule::Action;
 use crate::cluster::{Stop, send_signal};
 use crate::{Cluster, Database, Executor, Proxy, Reply, StubLlm, Trap};
 use chrono::{DateTime, Utc};
@@ -46,6 +47,7 @@ pub struct Stage<'c> {
     pub done: BTreeMap<&'static str, usize>,
     /// What an executor must never do.
     pub misdeeds: Vec<String>,
+    pub lease_seconds: u64,
     executors: Vec<Option<Executor>>,
     model: StubLlm,
     near_database: Proxy,
@@ -53,7 +55,7 @@ pub struct Stage<'c> {
 }
 
 impl<'c> Stage<'c> {
-    pub fn set(cluster: &'c Cluster, executors: usize) -> Stage<'c> {
+    pub fn set(cluster: &'c Cluster, plan: &Plan) -> Stage<'c> {
         let database = Database::empty(cluster);
         // One transaction: the background worker never sees pools that are not meant.
         let mut session = database.session();
@@ -68,12 +70,13 @@ impl<'c> Stage<'c> {
             done: BTreeMap::new(),
             misdeeds: Vec::new(),
             executors: Vec::new(),
+            lease_seconds: plan.lease_seconds,
             near_database: Proxy::start(cluster.port()),
             near_model: Proxy::start(model.port()),
             model,
             database,
         };
-        stage.executors = (0..executors)
+        stage.executors = (0..plan.executors)
             .map(|number| Some(stage.executor(number)))
             .collect();
         stage
@@ -93,7 +96,7 @@ impl<'c> Stage<'c> {
                 "LOCAL_LLM_ENDPOINT",
                 &self.near_model.in_front_of(&self.model.url()),
             )
-            .env("WORKER_LEASE_SECONDS", &LEASE_SECONDS.to_string())
+            .env("WORKER_LEASE_SECONDS", &self.lease_seconds.to_string())
             .env("WORKER_DATABASE_TIMEOUT", "2")
             .env("WORKER_FIRST_TOKEN_TIMEOUT", "2")
             .env("WORKER_TOKEN_TIMEOUT", "2")

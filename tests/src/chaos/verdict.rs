@@ -1,7 +1,6 @@
 //! What is left when everything has been broken and mended: the account, and what must not be.
 
 use super::line::Line;
-use super::schedule::LEASE_SECONDS;
 use super::stage::{Killed, Stage};
 use super::traffic::Told;
 use crate::invariants;
@@ -48,8 +47,10 @@ const COUNTS: &[(&str, &str)] = &[
     ),
     (
         "items beyond what was asked",
-        "select count(*) from worker_jobs j where job_type <> 'check_all_pools'
-            and asked < (select count(*) from quest_templates where provenance ->> 'job_id' = j.id::text)",
+        "select count(*)
+           from (select provenance ->> 'job_id' as job, count(*) as items from quest_templates group by 1) s
+           join worker_jobs j on j.id::text = s.job
+          where s.items > j.asked",
     ),
 ];
 
@@ -150,10 +151,11 @@ fn line_of_recovery(stage: &mut Stage) -> String {
         }
     }
     format!(
-        "{} jobs were in the hands of a killed executor; from SIGKILL to being due again: {}; to running again: {} (lease {LEASE_SECONDS} s)",
+        "{} jobs were in the hands of a killed executor; from SIGKILL to being due again: {}; to running again: {} (lease {} s)",
         killed.len(),
         spread(due),
-        spread(running)
+        spread(running),
+        stage.lease_seconds
     )
 }
 

@@ -8,6 +8,7 @@ fn nothing_is_lost_and_nothing_done_twice_while_everything_breaks() {
         seconds: 15,
         seed: 20,
         executors: 3,
+        lease_seconds: 5,
     };
     let mut course = Vec::new();
     let verdict = chaos::run(plan, &mut |line| course.push(line.to_owned()));

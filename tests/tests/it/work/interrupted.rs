@@ -176,3 +176,27 @@ fn terminated_connections_are_made_anew() {
     let next = enqueue_quests(&mut session, 1);
     wait_completed(&mut session, next);
 }
+
+#[test]
+fn an_executor_that_gets_its_own_job_once_more_drops_what_it_had_begun() {
+    let (database, model) = (at_rest(), StubLlm::start());
+    model.script([Reply::Stall, Reply::Stall]);
+    let mut session = database.session();
+    let executor = careful(&database, &model)
+        .env("WORKER_MAX_IN_FLIGHT", "2")
+        .env("WORKER_LEASE_SECONDS", "3600")
+        .env("WORKER_TOKEN_TIMEOUT", "600")
+        .start();
+    let job = enqueue_quests(&mut session, 3);
+    wait_for("both slots are busy", BOUND, || {
+        (model.in_flight() == 2).then_some(())
+    });
+    // As when its session was lost for longer than the grace.
+    session.run(&format!(
+        "select worker.rescue_from(executor_id, now()) from worker_jobs where id = '{job}'"
+    ));
+    wait_completed(&mut session, job);
+    exactly(&mut session, job, 3);
+    executor.wait_for_log("lease was lost");
+    assert!(executor.stop().success());
+}
