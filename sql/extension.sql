@@ -1,6 +1,74 @@
 -- What CREATE EXTENSION pg_worker_ext runs after the library's functions were created.
 -- Generated from sql/core and sql/kinds by `cargo run -p xtask -- sql`: change those instead.
 
+-- generated
+
+create or replace function worker.game_door() returns text[]
+language sql immutable
+set search_path = pg_catalog, pg_temp
+as $$
+  select array[
+    'cancel_worker_job',
+    'claim_dungeon_from_pool',
+    'claim_encounter_from_pool',
+    'claim_from_pool',
+    'claim_npc_from_pool',
+    'claim_poi_from_pool',
+    'claim_quest_from_pool',
+    'enqueue_worker_job',
+    'retry_worker_job',
+    'schedule_pool_check'
+  ]::text[]
+$$;
+
+comment on function worker.game_door() is
+  'The names of all functions in schema public that belong to the game''s door.';
+
+-- sql/core/05_former.sql
+
+-- Functions that were here before: those of the guide's own migration make room, those of the single file are
+-- taken over by the extension.
+
+do $$
+declare
+  v_function record;
+begin
+  for v_function in
+    select p.oid::regprocedure as name from pg_catalog.pg_proc p
+     where p.pronamespace = 'public'::regnamespace and p.proname = any (worker.game_door())
+       and 'search_path=pg_catalog, pg_temp' = any (p.proconfig)
+       and pg_catalog.pg_has_role(session_user, p.proowner, 'member')
+       and not exists (select from pg_catalog.pg_depend d
+                        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  loop
+    execute pg_catalog.format('alter extension pg_worker_ext add function %s', v_function.name);
+  end loop;
+end $$;
+do $$
+declare
+  v_function record;
+begin
+  for v_function in
+    select p.oid::regprocedure as name, p.proowner from pg_catalog.pg_proc p
+     where p.pronamespace = 'public'::regnamespace
+       and 'search_path=pg_catalog, pg_temp' <> all (coalesce(p.proconfig, '{}'))
+       and ((p.proname in ('fetch_and_lock_job', 'schedule_pool_check') and p.pronargs = 0)
+         or (p.proname = 'claim_quest_from_pool' and pg_catalog.oidvectortypes(p.proargtypes) = 'uuid, integer, integer')
+         or (p.proname = 'claim_npc_from_pool' and pg_catalog.oidvectortypes(p.proargtypes) = 'text, jsonb')
+         or (p.proname = 'enqueue_worker_job' and p.pronargs = 3))
+       and not exists (select from pg_catalog.pg_depend d
+                        where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
+  loop
+    if not pg_catalog.pg_has_role(session_user, v_function.proowner, 'member') then
+      raise exception using errcode = 'insufficient_privilege',
+        message = pg_catalog.format('function %s belongs to %s, of which %s is no member',
+                                    v_function.name, v_function.proowner::regrole, session_user),
+        hint = 'Install as its owner or as a superuser.';
+    end if;
+    execute pg_catalog.format('drop function %s', v_function.name);
+  end loop;
+end $$;
+
 -- sql/core/10_foundation.sql
 
 -- What stands where
@@ -102,6 +170,394 @@ return regexp_replace(
 comment on function worker.title_key(text) is
 'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';
 
+-- sql/core/15_adoption.sql
+
+-- Adoption of the guide's own tables: whoever ran its migration has them, with rows, under our names.
+--
+-- What a table must look like is written once, in the CREATE TABLE of its setup function. So a former table steps
+-- aside for a moment, the setup function makes a fresh one, the former one is given the fresh one's shape and
+-- takes its place. Rows stay where they are, and so do the table's owner, foreign keys, indexes and extra columns.
+
+create or replace function worker.is_former(p_table text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- One column that only ours has tells them apart.
+  select to_regclass(p_table) is not null and not exists (
+    select from pg_attribute a
+     where a.attrelid = to_regclass(p_table) and not a.attisdropped
+       and a.attname = case p_table when 'public.worker_jobs' then 'lease_token' when 'public.content_pools' then 'max_tokens'
+                                    when 'public.session_summaries' then 'open_threads' else 'pool_key' end)
+$$;
+comment on function worker.is_former(text) is
+'Whether a table of this name is there that was not made by worker.setup() and not adopted yet.';
+
+create or replace function worker.former_tables() returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array_agg(t order by t)
+    from unnest(array['public.worker_jobs', 'public.content_pools', 'public.quest_templates', 'public.npc_personalities',
+                      'public.combat_encounters', 'public.dungeon_content', 'public.campaign_pois', 'public.session_summaries']) t
+   where worker.is_former(t)
+$$;
+comment on function worker.former_tables() is
+'Tables of our names that wait for their adoption by worker.setup().';
+
+create or replace function worker.refuse_table(p_table text, p_why text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception using errcode = 'object_not_in_prerequisite_state',
+    message = format('%s is here already and has another shape: %s', p_table, p_why),
+    detail = 'A table of the background worker guide is adopted with its rows; this is none. Nothing was changed.',
+    hint = format('Rename or drop it, then run this again: ALTER TABLE %s RENAME TO …', p_table);
+end $$;
+
+create or replace function worker.foreign_code(p_table regclass) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- Whatever of somebody else's would run with our rights while the table is changed. 16384: the first oid that is
+  -- not PostgreSQL's own. An enumeration brings no code.
+  select coalesce(
+    (select min('trigger ' || t.tgname) from pg_trigger t where t.tgrelid = p_table and not t.tgisinternal),
+    (select min('rule ' || r.rulename) from pg_rewrite r where r.ev_class = p_table),
+    (select min(pg_describe_object(d.refclassid, d.refobjid, 0)) from pg_depend d
+      where d.refobjid >= 16384 and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_type'::regclass)
+        and (d.refclassid <> 'pg_type'::regclass or (select typtype from pg_type where oid = d.refobjid) <> 'e')
+        and (d.classid, d.objid) in (
+          select 'pg_class'::regclass, p_table::oid
+          union all select 'pg_class'::regclass, indexrelid from pg_index where indrelid = p_table
+          union all select 'pg_attrdef'::regclass, oid from pg_attrdef where adrelid = p_table
+          union all select 'pg_constraint'::regclass, oid from pg_constraint where conrelid = p_table)))
+$$;
+comment on function worker.foreign_code(regclass) is
+'Something of a table that would run somebody else''s code when the table is changed, or NULL.';
+
+create or replace function worker.set_former_aside(p_table text) returns regclass
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_class pg_class;
+begin
+  if not worker.is_former(p_table) then
+    return null;
+  end if;
+  select * into v_class from pg_class where oid = to_regclass(p_table);
+  if v_class.relkind <> 'r' or v_class.relispartition
+     or exists (select from pg_inherits where v_class.oid in (inhrelid, inhparent)) then
+    perform worker.refuse_table(p_table, 'it is no ordinary table');
+  end if;
+  if not pg_has_role(session_user, v_class.relowner, 'member') then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('table %s belongs to %s, of which %s is no member', p_table, v_class.relowner::regrole, session_user),
+      hint = 'Install as its owner or as a superuser.';
+  end if;
+  -- Nobody hangs a trigger on it between our look at it and our change.
+  execute format('lock table %s in access exclusive mode', p_table);
+  execute format('alter table %s rename to %I', p_table, left('former ' || v_class.relname, 63));
+  return v_class.oid;
+end $$;
+comment on function worker.set_former_aside(text) is
+'Renames a former table, so that a fresh one can show what it has to look like, and returns it; NULL where there is none. Part of worker.setup().';
+
+create or replace function worker.keep_backends(p_former regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_role record;
+begin
+  -- Row level security is turned on next: who reads now goes on reading, who writes is a game backend.
+  if (select relrowsecurity from pg_class where oid = p_former) then
+    return;
+  end if;
+  for v_role in
+    select r.rolname as name, bool_or(a.privilege_type <> 'SELECT') as writes
+      from pg_class c cross join aclexplode(c.relacl) a join pg_roles r on r.oid = a.grantee
+     where c.oid = p_former and a.grantee <> c.relowner and not r.rolsuper and r.rolname not in ('anon', 'authenticated')
+       and a.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE')
+     group by r.rolname
+  loop
+    if v_role.writes then
+      -- This policy is how worker.grant_known_roles() knows a backend.
+      if not exists (select from pg_policy where polrelid = 'public.worker_jobs'::regclass
+                        and polname = left('pg_worker_ext ' || v_role.name, 63)) then
+        execute format('create policy %I on public.worker_jobs to %I using (true) with check (true)',
+                       left('pg_worker_ext ' || v_role.name, 63), v_role.name);
+      end if;
+    else
+      execute format('create policy %I on %s for select to %I using (true)', left('pg_worker_ext reads ' || v_role.name, 63), p_former, v_role.name);
+    end if;
+  end loop;
+end $$;
+comment on function worker.keep_backends(regclass) is
+'Lets the roles that use a former table use it on. Part of worker.setup().';
+
+create or replace function worker.take_up_former(p_former regclass, p_table text, p_required text[], p_mend text default null) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_fresh regclass := p_table;
+  v_name name := (select relname from pg_class where oid = v_fresh);
+  v_options text := (select array_to_string(reloptions, ', ') from pg_class where oid = v_fresh);
+  v_script boolean := coalesce(current_setting('worker.in_script', true), '') = 'on';
+  v_adopted boolean;
+begin
+  if p_former is null then
+    return false;
+  end if;
+  perform worker.check_shape(p_table, p_former, v_fresh, p_required);
+  -- The extension's script runs as a superuser: it leaves alone what would run somebody else's code then.
+  v_adopted := not v_script or worker.foreign_code(p_former) is null;
+  if v_adopted then
+    if v_script then
+      execute format('alter extension pg_worker_ext add table %s', p_former);
+    end if;
+    perform worker.reshape(p_former, v_fresh, p_mend);
+    if v_options is not null and (select reloptions from pg_class where oid = p_former) is null then
+      execute format('alter table %s set (%s)', p_former, v_options);
+    end if;
+  end if;
+  execute format('drop table %s', v_fresh);
+  execute format('alter table %s rename to %I', p_former, v_name);
+  if v_adopted then
+    perform worker.keep_backends(p_former);
+  end if;
+  return v_adopted;
+end $$;
+comment on function worker.take_up_former(regclass, text, text[], text) is
+'Puts a former table in the place of the fresh one, in its shape. p_required: the columns without which it is none of the guide''s. p_mend: statements, %s being the table, that make values allowed. Returns whether it was adopted: the script of the extension leaves one with triggers to worker.setup(). Part of worker.setup().';
+
+create or replace function worker.mend_former_jobs() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_job record;
+  v_again text[] := worker.hush_triggers('public.worker_jobs');
+begin
+  -- A running job belongs to the guide's worker, which may still finish it: 30 minutes from its start, as ever.
+  update public.worker_jobs
+     set lease_token = gen_random_uuid(), attempts = 1, started_at = coalesce(started_at, now()),
+         lease_expires_at = coalesce(started_at, now()) + interval '30 minutes'
+   where status = 'running' and lease_token is null;
+  update public.worker_jobs set completed_at = coalesce(started_at, created_at)
+   where status in ('completed', 'failed', 'cancelled') and completed_at is null;
+  for v_job in
+    select j.id, j.job_type, j.parameters, j.created_at, j.status, k.parameters as rules, coalesce(p.batch_size, k.batch_size, 1) as batch_size
+      from public.worker_jobs j
+      left join worker.kinds k on k.job_type = j.job_type
+      left join public.content_pools p on p.kind = k.kind
+     where j.status in ('pending', 'running')
+  loop
+    begin
+      if v_job.rules is null and v_job.job_type <> 'check_all_pools' then
+        perform worker.refuse('job_type', v_job.job_type, 'the job_type of a row of worker.kinds');
+      end if;
+      perform worker.check_parameters(coalesce(v_job.rules, '{}'), v_job.parameters);
+      update public.worker_jobs set asked = coalesce((v_job.parameters ->> 'count')::int, v_job.batch_size),
+             run_at = least(v_job.created_at, now()) where id = v_job.id;
+    exception when invalid_parameter_value then
+      -- What could not be enqueued cannot be done either, and says why. A running one is its worker's business.
+      update public.worker_jobs set status = 'failed', completed_at = now(), error_message = sqlerrm
+       where id = v_job.id and status = 'pending';
+    end;
+  end loop;
+  insert into worker.campaigns (campaign_seed)
+  select distinct j.parameters ->> 'campaign_seed' from public.worker_jobs j
+   where j.job_type = 'generate_pois' and j.status in ('pending', 'running') and j.parameters ->> 'campaign_seed' <> ''
+  on conflict do nothing;
+  perform worker.run_all(v_again);
+end $$;
+comment on function worker.mend_former_jobs() is
+'Brings the jobs of an adopted queue to our rules: leases for running ones, due times and counts for pending ones, an error for those that cannot be done. Part of worker.setup().';
+
+-- sql/core/16_reshape.sql
+
+-- How a former table gets the shape of a fresh one. Types first, then columns and values, then what is demanded.
+
+create or replace function worker.conversion(p_from oid, p_to oid) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- How a value of the guide's column becomes one of ours, %I being the column; NULL: it cannot. Not by way of a
+  -- cast, which somebody may have made for an enumeration of his own.
+  select case
+    when p_from = p_to then '%I'
+    when p_to = 'text'::regtype and (select typtype from pg_type where oid = p_from) = 'e' then 'enum_out(%I)::text'
+    when (p_from::regtype::text, p_to::regtype::text) in (
+           ('character varying', 'text'), ('character', 'text'), ('smallint', 'integer'), ('bigint', 'integer'), ('numeric', 'real'),
+           ('double precision', 'real'), ('timestamp without time zone', 'timestamp with time zone'), ('json', 'jsonb'))
+      then '%I::' || p_to::regtype
+  end
+$$;
+comment on function worker.conversion(oid, oid) is
+'The expression that turns a column of a former table into another type, or NULL. Part of worker.setup().';
+
+create or replace function worker.check_shape(p_table text, p_former regclass, p_fresh regclass, p_required text[]) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_why text;
+begin
+  select string_agg(x.why, '; ' order by x.attnum) into v_why
+    from (
+      select n.attnum, case
+               when o.attname is null and n.attname = any (p_required) then format('it has no column %s', n.attname)
+               when o.attname is not null and worker.conversion(o.atttypid, n.atttypid) is null
+                 then format('column %s is %s, not %s', n.attname, o.atttypid::regtype, n.atttypid::regtype)
+             end as why
+        from pg_attribute n
+        left join pg_attribute o on o.attrelid = p_former and o.attname = n.attname and not o.attisdropped
+       where n.attrelid = p_fresh and n.attnum > 0 and not n.attisdropped
+      union all
+      select 1000 + o.attnum, format('its column %s must be given and is unknown here', o.attname)
+        from pg_attribute o
+       where o.attrelid = p_former and o.attnum > 0 and not o.attisdropped and o.attnotnull and not o.atthasdef and o.attidentity = ''
+         and not exists (select from pg_attribute n where n.attrelid = p_fresh and n.attname = o.attname)) x
+   where x.why is not null;
+  if v_why is not null then
+    perform worker.refuse_table(p_table, v_why);
+  end if;
+end $$;
+comment on function worker.check_shape(text, regclass, regclass, text[]) is
+'Refuses a table that cannot become one of ours: a required column is missing, a column has another type, or one of its own must be given.';
+
+create or replace function worker.reshape(p_former regclass, p_fresh regclass, p_mend text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_again text[] := worker.take_off_dependents(p_former, p_fresh);
+begin
+  perform worker.convert_columns(p_former, p_fresh);
+  execute format('alter table %s %s', p_former, (
+    select string_agg(case when o.attname is null
+             then format('add column %I %s%s%s', n.attname, format_type(n.atttypid, n.atttypmod),
+                         ' default ' || pg_get_expr(d.adbin, d.adrelid), case when n.attnotnull then ' not null' end)
+             else format('alter column %I set default %s', n.attname, pg_get_expr(d.adbin, d.adrelid)) end, ', ' order by n.attnum)
+      from pg_attribute n
+      left join pg_attrdef d on d.adrelid = n.attrelid and d.adnum = n.attnum
+      left join pg_attribute o on o.attrelid = p_former and o.attname = n.attname and not o.attisdropped
+     where n.attrelid = p_fresh and n.attnum > 0 and not n.attisdropped and (o.attname is null or d.adbin is not null)));
+  perform worker.fill_and_demand(p_former, p_fresh, p_mend);
+  perform worker.run_all(v_again);
+  if not exists (select from pg_constraint where conrelid = p_former and contype = 'p') then
+    execute format('alter table %s add primary key (%I)', p_former, (select attname from pg_attribute where attrelid = p_fresh and attnum = 1));
+  end if;
+end $$;
+comment on function worker.reshape(regclass, regclass, text) is
+'Gives a former table the columns, types, defaults and checks of a fresh one. Part of worker.setup().';
+
+create or replace function worker.convert_columns(p_former regclass, p_fresh regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_changes text;
+  v_detail text;
+begin
+  select string_agg(format('alter column %I drop default, alter column %1$I type %s using %s', n.attname,
+                           format_type(n.atttypid, n.atttypmod), format(worker.conversion(o.atttypid, n.atttypid), n.attname)), ', ')
+    into v_changes
+    from pg_attribute n join pg_attribute o on o.attrelid = p_former and o.attname = n.attname and not o.attisdropped
+   where n.attrelid = p_fresh and n.attnum > 0 and n.atttypid <> o.atttypid;
+  if v_changes is not null then
+    execute format('alter table %s %s', p_former, v_changes);
+  end if;
+exception when feature_not_supported then
+  -- A view or a policy of somebody's own reads such a column.
+  get stacked diagnostics v_detail = pg_exception_detail;
+  raise exception using errcode = 'object_not_in_prerequisite_state', message = sqlerrm, detail = v_detail,
+    hint = 'Drop it, run this again, and make it anew: the column is of type text now.';
+end $$;
+comment on function worker.convert_columns(regclass, regclass) is
+'Turns enumerations and narrower or wider types into ours. No trigger hears of it. Part of worker.setup().';
+
+create or replace function worker.run_all(p_statements text[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_statement text;
+begin
+  foreach v_statement in array p_statements loop
+    execute v_statement;
+  end loop;
+end $$;
+
+create or replace function worker.hush_triggers(p_table regclass) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_again text[];
+begin
+  -- To mend values is nothing that a game's own triggers should hear of.
+  select array_agg(format('alter table %s enable %s trigger %I', p_table, case tgenabled when 'A' then 'always' when 'R' then 'replica' end, tgname))
+    into v_again from pg_trigger where tgrelid = p_table and not tgisinternal and tgenabled <> 'D';
+  if v_again is not null then
+    execute format('alter table %s disable trigger user', p_table);
+  end if;
+  return coalesce(v_again, '{}');
+end $$;
+comment on function worker.hush_triggers(regclass) is
+'Disables a table''s triggers and returns the statements that enable them again. Part of worker.setup().';
+
+create or replace function worker.fill_and_demand(p_former regclass, p_fresh regclass, p_mend text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_column record;
+  v_again text[] := worker.hush_triggers(p_former);
+begin
+  if p_mend is not null then
+    execute replace(p_mend, '%s', p_former::text);
+  end if;
+  for v_column in
+    select n.attname as name, pg_get_expr(d.adbin, d.adrelid) as otherwise
+      from pg_attribute n
+      join pg_attribute o on o.attrelid = p_former and o.attname = n.attname and not o.attisdropped
+      left join pg_attrdef d on d.adrelid = n.attrelid and d.adnum = n.attnum
+     where n.attrelid = p_fresh and n.attnum > 0 and n.attnotnull and not o.attnotnull
+  loop
+    if v_column.otherwise is not null then
+      execute format('update %s set %I = %s where %2$I is null', p_former, v_column.name, v_column.otherwise);
+    end if;
+    execute format('alter table %s alter column %I set not null', p_former, v_column.name);
+  end loop;
+  perform worker.run_all(v_again);
+end $$;
+comment on function worker.fill_and_demand(regclass, regclass, text) is
+'Gives values to columns that may not be NULL any more, the default''s, and demands them. Part of worker.setup().';
+
+create or replace function worker.take_off_dependents(p_former regclass, p_fresh regclass) returns text[]
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing record;
+  v_again text[];
+begin
+  -- Checks: ours replace those of the same name or of the same one column, which may not know all our values.
+  for v_thing in
+    select distinct o.conname as name
+      from pg_constraint o
+      join pg_constraint n on n.conrelid = p_fresh and n.contype = 'c'
+      left join pg_attribute oa on oa.attrelid = p_former and array[oa.attnum] = o.conkey
+      left join pg_attribute na on na.attrelid = p_fresh and array[na.attnum] = n.conkey
+     where o.conrelid = p_former and o.contype = 'c' and (o.conname = n.conname or oa.attname = na.attname)
+  loop
+    execute format('alter table %s drop constraint %I', p_former, v_thing.name);
+  end loop;
+  select array_agg(format('alter table %s add constraint %I %s', p_former, conname, pg_get_constraintdef(oid))) into v_again
+    from pg_constraint where conrelid = p_fresh and contype = 'c';
+  -- What compares with an enumeration is made anew, comparing with text. The guide's indexes are superseded by ours.
+  for v_thing in
+    select t.name, t.drop, replace(t.make, '::' || y.oid::regtype, '::text') as make, t.name = any (worker.guide_indexes()) as ours
+      from (select c.relname as name, format('drop index %s', c.oid::regclass) as drop, pg_get_indexdef(c.oid) as make
+              from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = p_former
+            union all
+            select conname, format('alter table %s drop constraint %I', p_former, conname),
+                   format('alter table %s add constraint %I %s', p_former, conname, pg_get_constraintdef(oid))
+              from pg_constraint where conrelid = p_former and contype = 'c') t
+      left join pg_type y on y.typtype = 'e' and t.make like '%::' || y.oid::regtype || '%'
+       and exists (select from pg_attribute where attrelid = p_former and atttypid = y.oid)
+     where y.oid is not null or t.name = any (worker.guide_indexes())
+  loop
+    execute v_thing.drop;
+    if not v_thing.ours then
+      v_again := v_again || v_thing.make;
+    end if;
+  end loop;
+  return coalesce(v_again, '{}');
+end $$;
+comment on function worker.take_off_dependents(regclass, regclass) is
+'Drops what stands in the way of new column types, and returns the statements that make it anew. Part of worker.setup().';
+
+create or replace function worker.guide_indexes() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  select array['idx_worker_jobs_pending', 'idx_worker_jobs_status', 'idx_worker_jobs_type', 'idx_quest_templates_unused',
+               'idx_npc_personalities_unused', 'idx_combat_encounters_unused', 'idx_dungeon_content_unused']
+$$;
+comment on function worker.guide_indexes() is
+'Indexes of the guide''s migration that ours do the work of.';
+
 -- sql/core/20_tables.sql
 
 -- The data side that every kind shares. Each function creates only what is absent and says whether it did.
@@ -115,6 +571,11 @@ begin
       version text not null
     );
     comment on table worker.schema_version is 'Version of the tables, one row. Compared with worker.version() before anything is written.';
+  end if;
+  -- since 0.2.0
+  if worker.may_change('worker.schema_version') then
+    alter table worker.schema_version add column if not exists adopted_at timestamptz;
+    comment on column worker.schema_version.adopted_at is 'When the guide''s own queue was adopted: its finished jobs are kept as long from then on as others from their end.';
   end if;
   if to_regclass('worker.kinds') is null then
     create table worker.kinds (
@@ -159,60 +620,75 @@ end $$;
 
 create or replace function worker.setup_table_jobs() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_former regclass := worker.set_former_aside('public.worker_jobs');
+  v_adopted boolean;
 begin
-  if to_regclass('public.worker_jobs') is not null then
-    return false;
+  if to_regclass('public.worker_jobs') is null then
+    create table public.worker_jobs (
+      id uuid primary key default gen_random_uuid(),
+      job_type text not null,
+      parameters jsonb not null default '{}',
+      priority integer not null default 5 constraint worker_jobs_priority_check check (priority between 1 and 10),
+      status text not null default 'pending' constraint worker_jobs_status_check
+        check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
+      created_at timestamptz not null default now(),
+      started_at timestamptz,
+      completed_at timestamptz,
+      error_message text,
+      result jsonb,
+      run_at timestamptz not null default clock_timestamp(),
+      dedupe_key text,
+      attempts integer not null default 0,
+      max_attempts integer not null default 3 constraint worker_jobs_max_attempts_check check (max_attempts between 1 and 100),
+      lease_token uuid,
+      lease_expires_at timestamptz,
+      executor_id uuid,
+      asked integer not null default 1,
+      stored integer not null default 0,
+      progress jsonb not null default '{}',
+      refill boolean not null default false
+    -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
+    -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
+    ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
+    comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
+    comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
+    comment on column public.worker_jobs.run_at is 'Not before this time.';
+    comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
+    comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
+    comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
+    comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
+    comment on column public.worker_jobs.asked is 'Items asked for.';
+    comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
+    comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+    comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   end if;
-  create table public.worker_jobs (
-    id uuid primary key default gen_random_uuid(),
-    job_type text not null,
-    parameters jsonb not null default '{}',
-    priority integer not null default 5 constraint worker_jobs_priority_check check (priority between 1 and 10),
-    status text not null default 'pending' constraint worker_jobs_status_check
-      check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
-    created_at timestamptz not null default now(),
-    started_at timestamptz,
-    completed_at timestamptz,
-    error_message text,
-    result jsonb,
-    run_at timestamptz not null default clock_timestamp(),
-    dedupe_key text,
-    attempts integer not null default 0,
-    max_attempts integer not null default 3 constraint worker_jobs_max_attempts_check check (max_attempts between 1 and 100),
-    lease_token uuid,
-    lease_expires_at timestamptz,
-    executor_id uuid,
-    asked integer not null default 1,
-    stored integer not null default 0,
-    progress jsonb not null default '{}',
-    refill boolean not null default false
-  -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
-  -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
-  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
-  -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
-  create index worker_jobs_pending on public.worker_jobs (priority, run_at, id)
-    where status = 'pending' and job_type <> 'check_all_pools';
-  create index worker_jobs_running on public.worker_jobs (id) where status = 'running';
-  create index worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
-    where status in ('pending', 'running');
-  create index worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
-  create unique index worker_jobs_one_pool_check on public.worker_jobs (job_type)
-    where job_type = 'check_all_pools' and status = 'pending';
-  create unique index worker_jobs_dedupe on public.worker_jobs (dedupe_key)
-    where dedupe_key is not null and status in ('pending', 'running');
-  comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
-  comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
-  comment on column public.worker_jobs.run_at is 'Not before this time.';
-  comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
-  comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
-  comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
-  comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
-  comment on column public.worker_jobs.asked is 'Items asked for.';
-  comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
-  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
-  comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
-  return true;
+  -- The guide takes any priority, and its schedule_pool_check() leaves several checks when it is called at once.
+  v_adopted := worker.take_up_former(v_former, 'public.worker_jobs', '{id,job_type,parameters,priority,status}', $mend$
+    update %s set priority = least(greatest(priority, 1), 10) where priority not between 1 and 10;
+    update %s j
+       set status = 'cancelled', completed_at = now(), error_message = 'superseded by ' || t.first
+      from (select (array_agg(id order by created_at, id))[1] as first from %s
+             where job_type = 'check_all_pools' and status = 'pending') t
+     where j.job_type = 'check_all_pools' and j.status = 'pending' and j.id <> t.first
+  $mend$);
+  if worker.may_change('public.worker_jobs') then
+    -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
+    create index if not exists worker_jobs_pending on public.worker_jobs (priority, run_at, id)
+      where status = 'pending' and job_type <> 'check_all_pools';
+    create index if not exists worker_jobs_running on public.worker_jobs (id) where status = 'running';
+    create index if not exists worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
+      where status in ('pending', 'running');
+    create index if not exists worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
+    create unique index if not exists worker_jobs_one_pool_check on public.worker_jobs (job_type)
+      where job_type = 'check_all_pools' and status = 'pending';
+    create unique index if not exists worker_jobs_dedupe on public.worker_jobs (dedupe_key)
+      where dedupe_key is not null and status in ('pending', 'running');
+  end if;
+  return v_adopted;
 end $$;
+comment on function worker.setup_table_jobs() is
+'Makes or adopts the queue; true where a former one was adopted. Part of worker.setup().';
 
 create or replace function worker.setup_table_ledger() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -238,6 +714,8 @@ end $$;
 
 create or replace function worker.setup_table_pools() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_former regclass := worker.set_former_aside('public.content_pools');
 begin
   if to_regclass('public.content_pools') is null then
     create table public.content_pools (
@@ -257,6 +735,7 @@ begin
     comment on column public.content_pools.batch_size is 'Items per refill job, and the default of a job''s count.';
     comment on column public.content_pools.enabled is 'false: this pool is not refilled by itself.';
   end if;
+  perform worker.take_up_former(v_former, 'public.content_pools', '{kind,min_size,batch_size,enabled}');
   if to_regclass('worker.campaigns') is null then
     create table worker.campaigns (
       campaign_seed text primary key check (campaign_seed <> ''),
@@ -357,6 +836,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
 begin
+  if worker.is_former(p_table) then
+    return;
+  end if;
   execute format('create or replace trigger pool_used after update of used on %s for each statement execute function worker.wake(''pools'')', v_table);
   execute format('create or replace trigger pool_deleted after delete on %s for each statement execute function worker.wake(''pools'')', v_table);
 end $$;
@@ -545,6 +1027,9 @@ comment on function worker.job_status_changed() is
 create or replace function worker.setup_job_triggers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if worker.is_former('public.worker_jobs') then
+    return;
+  end if;
   create or replace trigger job_inserted before insert on public.worker_jobs
     for each row execute function worker.job_inserted();
   create or replace trigger job_status_changed before update of status on public.worker_jobs
@@ -571,6 +1056,9 @@ comment on function worker.pool_changed() is
 create or replace function worker.setup_pools_triggers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if worker.is_former('public.content_pools') then
+    return;
+  end if;
   create or replace trigger pool_changed before insert or update on public.content_pools
     for each row execute function worker.pool_changed();
   create or replace trigger pools_changed after insert or update on public.content_pools
@@ -1897,6 +2385,8 @@ begin
     delete from public.worker_jobs where id in (
       select id from public.worker_jobs
        where status in ('completed', 'failed', 'cancelled') and completed_at < now() - v_keep
+         -- What came with the guide's queue is kept as long, counted from its adoption.
+         and not exists (select from worker.schema_version where adopted_at > now() - v_keep)
        order by completed_at
        limit 1000
        for update skip locked);
@@ -2202,6 +2692,16 @@ end $$;
 comment on function worker.setup_own_pool(text) is
 'Makes the pool''s table of a kind of one''s own. Part of worker.add_kind().';
 
+create or replace function worker.setup_own_kinds() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- DROP EXTENSION took their triggers with the code.
+  perform worker.setup_pool_triggers(k.item_table) from worker.kinds k
+    where worker.may_change('worker.kinds') and not k.shipped and k.min_size is not null and to_regclass(k.item_table) is not null;
+end $$;
+comment on function worker.setup_own_kinds() is
+'Sets up the pools of kinds of one''s own again. Part of worker.setup().';
+
 create or replace function worker.drop_kind(p_kind text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -2294,6 +2794,8 @@ comment on function public.claim_from_pool(text, jsonb, text) is
 
 create or replace function worker.setup_kind_dungeon() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.dungeon_content');
 begin
   if to_regclass('public.dungeon_content') is null then
     create table public.dungeon_content (
@@ -2316,6 +2818,7 @@ begin
       'A list of {"room_number", "description", "encounter", "loot"}, numbered from 1 in order.';
     comment on column public.dungeon_content.difficulty is 'easy, medium, hard or deadly.';
   end if;
+  perform worker.take_up_former(v_former, 'public.dungeon_content', '{id,name,description,rooms,used}');
   if worker.may_change('public.dungeon_content') then
     perform worker.setup_pool('public.dungeon_content');
     -- coalesce: a table that was there before may have dungeons of no difficulty, and they are to be found too
@@ -2636,6 +3139,8 @@ comment on function public.claim_dungeon_from_pool(text, jsonb, text) is
 
 create or replace function worker.setup_kind_encounter() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.combat_encounters');
 begin
   if to_regclass('public.combat_encounters') is null then
     create table public.combat_encounters (
@@ -2663,6 +3168,7 @@ begin
     comment on column public.combat_encounters.spawned_at_location is
       'The spawn_location that the claim gave.';
   end if;
+  perform worker.take_up_former(v_former, 'public.combat_encounters', '{id,name,description,challenge_rating,enemies,location_type,used}');
   if worker.may_change('public.combat_encounters') then
     perform worker.setup_pool('public.combat_encounters');
     create index if not exists combat_encounters_claim on public.combat_encounters (location_type, challenge_rating, pool_key) where not used;
@@ -3346,6 +3852,8 @@ comment on function public.claim_encounter_from_pool(text, real, real, jsonb, te
 
 create or replace function worker.setup_kind_npc() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.npc_personalities');
 begin
   if to_regclass('public.npc_personalities') is null then
     create table public.npc_personalities (
@@ -3371,6 +3879,7 @@ begin
     comment on column public.npc_personalities.position is
       'The spawn_position that the claim gave.';
   end if;
+  perform worker.take_up_former(v_former, 'public.npc_personalities', '{id,name,race,occupation,personality,quirk,secret,used}');
   if worker.may_change('public.npc_personalities') then
     perform worker.setup_pool('public.npc_personalities');
     create index if not exists npc_personalities_claim on public.npc_personalities (pool_key) where not used;
@@ -3622,6 +4131,8 @@ comment on function public.claim_npc_from_pool(text, jsonb, text) is
 
 create or replace function worker.setup_kind_poi() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.campaign_pois');
 begin
   if to_regclass('public.campaign_pois') is null then
     create table public.campaign_pois (
@@ -3645,6 +4156,7 @@ begin
     comment on column public.campaign_pois.encounter_chance is 'How likely a visit leads to an encounter, from 0 to 1.';
     comment on column public.campaign_pois.spawn_position is 'Where the claim put it.';
   end if;
+  perform worker.take_up_former(v_former, 'public.campaign_pois', '{id,campaign_seed,name,type,description,used}');
   if worker.may_change('public.campaign_pois') then
     perform worker.setup_pool('public.campaign_pois');
     create index if not exists campaign_pois_claim on public.campaign_pois (campaign_seed, type, pool_key) where not used;
@@ -3961,6 +4473,8 @@ comment on function public.claim_poi_from_pool(text, text, jsonb, text) is
 
 create or replace function worker.setup_kind_quest() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.quest_templates');
 begin
   if to_regclass('public.quest_templates') is null then
     create table public.quest_templates (
@@ -3982,6 +4496,7 @@ begin
     comment on column public.quest_templates.objectives is
       'A list of {"type", "target", "count"}; type: kill_enemies, reach_location, collect_items, escort_npc, investigate.';
   end if;
+  perform worker.take_up_former(v_former, 'public.quest_templates', '{id,title,description,objectives,used}');
   if worker.may_change('public.quest_templates') then
     perform worker.setup_pool('public.quest_templates');
     create index if not exists quest_templates_claim on public.quest_templates (level_min, level_max, pool_key) where not used;
@@ -4248,6 +4763,8 @@ comment on function public.claim_quest_from_pool(uuid, integer, integer, text) i
 
 create or replace function worker.setup_kind_session_summary() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.session_summaries');
 begin
   if to_regclass('public.session_summaries') is null then
     create table public.session_summaries (
@@ -4259,13 +4776,16 @@ begin
       created_at timestamptz not null default now(),
       provenance jsonb
     );
-    create index session_summaries_character on public.session_summaries (character_id, created_at);
     comment on table public.session_summaries is
       'Summaries of what a character went through, written by summarize_session jobs.';
     comment on column public.session_summaries.key_events is 'What happened, as a JSON list of texts.';
     comment on column public.session_summaries.open_threads is 'What is unresolved, as a JSON list of texts.';
     comment on column public.session_summaries.provenance is
       'Where it comes from: generator, model, prompt_version, seed, job_id, tokens.';
+  end if;
+  perform worker.take_up_former(v_former, 'public.session_summaries', '{id,character_id,summary}');
+  if worker.may_change('public.session_summaries') then
+    create index if not exists session_summaries_character on public.session_summaries (character_id, created_at);
   end if;
 
   perform worker.put_kind(jsonb_build_object(
@@ -4452,27 +4972,6 @@ $$;
 comment on function worker.setup_kinds() is
   'Sets up every shipped kind; part of worker.setup().';
 
-create or replace function worker.game_door() returns text[]
-language sql immutable
-set search_path = pg_catalog, pg_temp
-as $$
-  select array[
-    'cancel_worker_job',
-    'claim_dungeon_from_pool',
-    'claim_encounter_from_pool',
-    'claim_from_pool',
-    'claim_npc_from_pool',
-    'claim_poi_from_pool',
-    'claim_quest_from_pool',
-    'enqueue_worker_job',
-    'retry_worker_job',
-    'schedule_pool_check'
-  ]::text[]
-$$;
-
-comment on function worker.game_door() is
-  'The names of all functions in schema public that belong to the game''s door.';
-
 -- sql/core/80_views.sql
 
 -- Views: data side, because their definitions name tables.
@@ -4497,7 +4996,7 @@ begin
       'Jobs by type and status, with the age of the oldest in seconds.';
   end if;
 
-  if worker.may_change('public.worker_executors') then
+  if worker.may_change('public.worker_executors') and not worker.is_former('public.worker_jobs') then
     create or replace view public.worker_executors with (security_invoker = true) as
       select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
              (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,
@@ -4545,7 +5044,8 @@ begin
       to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
       to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors'), to_regclass('public.worker_costs')]) as r(rel)
      where r.rel is not null;
-  if to_regclass('worker.kinds') is not null then
+  -- The extension's script, a superuser, believes no list that was here before it.
+  if to_regclass('worker.kinds') is not null and worker.may_change('worker.kinds') then
     return query
       select distinct to_regclass(k.item_table) from worker.kinds k
        where to_regclass(k.item_table) is not null;
@@ -4577,11 +5077,15 @@ begin
     end if;
     return v_set;
   end if;
-  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION.
-  return case when (select rolsuper from pg_roles where rolname = v_schema_owner) then session_user else v_schema_owner end;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
+  -- over the guide's tables, which stay with whose they are.
+  return case when not (select rolsuper from pg_roles where rolname = v_schema_owner) then v_schema_owner
+    else coalesce((select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner
+                    where c.oid = to_regclass('public.worker_jobs') and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
+                  session_user) end;
 end $$;
 comment on function worker.wanted_owner() is
-'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
+'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else the owner of a queue that was there before, else session_user.';
 
 create or replace function worker.give_functions_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4803,20 +5307,28 @@ comment on function worker.put_kind(jsonb) is
 
 create or replace function worker.setup_data() returns void
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+declare
+  v_adopted boolean;
 begin
   perform worker.setup_table_meta();
-  perform worker.setup_table_jobs();
+  v_adopted := worker.setup_table_jobs();
   perform worker.setup_table_ledger();
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
   perform worker.setup_table_usage();
   perform worker.setup_kinds();
+  perform worker.setup_own_kinds();
+  if v_adopted then
+    perform worker.mend_former_jobs();
+  end if;
   perform worker.setup_job_triggers();
   perform worker.setup_pools_triggers();
   perform worker.setup_views();
-  if worker.may_change('worker.schema_version') then
-    insert into worker.schema_version (version) values (worker.version())
-    on conflict (only_row) do update set version = excluded.version where schema_version.version <> excluded.version;
+  -- Where a former table waits for its adoption nothing is ready.
+  if worker.may_change('worker.schema_version') and worker.former_tables() is null then
+    insert into worker.schema_version (version, adopted_at) values (worker.version(), case when v_adopted then now() end)
+    on conflict (only_row) do update set version = excluded.version, adopted_at = coalesce(excluded.adopted_at, schema_version.adopted_at)
+     where schema_version.version <> excluded.version or excluded.adopted_at is not null;
   end if;
 end $$;
 comment on function worker.setup_data() is
@@ -4849,7 +5361,10 @@ comment on function worker.setup() is
 do $$
 declare
   v_owner name := worker.wanted_owner();
-  v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r);
+  v_former text[] := worker.former_tables();
+  v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r
+                    where r <> all (coalesce(v_former::regclass[], '{}')));
+  v_left text[];
   v_relation record;
 begin
   -- pg_dump and pg_restore work with row_security = off: the dump brings the data side, rights included.
@@ -4857,13 +5372,22 @@ begin
     perform set_config('worker.in_script', 'on', true);
     perform worker.setup_data();
   end if;
+  v_left := coalesce(worker.former_tables(), '{}');
   perform worker.give_to(v_owner);
   perform worker.close_doors();
   perform worker.grant_known_roles();
   if current_setting('row_security')::boolean then
     perform set_config('worker.in_script', '', true);
-    -- CREATE EXTENSION silences notices until its script has ended; these two are for the person who typed it.
+    -- CREATE EXTENSION silences notices until its script has ended; these are for the person who typed it.
     perform set_config('client_min_messages', 'notice', true);
+    if v_former <> v_left then
+      raise notice 'pg_worker_ext: adopted with all their rows: %',
+        (select string_agg(t, ', ') from unnest(v_former) t where t <> all (v_left));
+    end if;
+    if v_left <> '{}' then
+      raise notice 'pg_worker_ext: these have triggers or code of their own and wait for their adoption: %', array_to_string(v_left, ', ')
+        using hint = 'Run SELECT worker.setup(); as their owner. Until then nothing works.';
+    end if;
     if v_found is not null then
       raise notice 'pg_worker_ext: these were here before and are kept as they are: %', v_found
         using hint = 'Run SELECT worker.setup(); to bring them up to date.';

@@ -8,7 +8,7 @@ use serde_json::json;
 /// by `shared_preload_libraries`, whether a live background worker serves this database, and the
 /// library's version. Also makes the launcher look at a database that nobody serves; the
 /// extension's script ends with it, so that the background worker is there at once.
-#[pg_extern(volatile, parallel_restricted)]
+#[pg_extern(create_or_replace, volatile, parallel_restricted)]
 fn native_info() -> pgrx::JsonB {
     wake::ask_launcher();
     pgrx::JsonB(json!({

@@ -31,8 +31,10 @@ use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
 
+extension_sql_file!("../../sql/takeover.sql", name = "takeover", bootstrap);
 extension_sql_file!("../../sql/extension.sql", name = "extension", finalize);
-/// Never used: it makes cargo rebuild the library when the SQL changes.
+/// Never used: they make cargo rebuild the library when the SQL changes.
+const _: &str = include_str!("../../sql/takeover.sql");
 const _: &str = include_str!("../../sql/extension.sql");
 
 /// Called when the library is loaded, once per process or once for all by the postmaster.

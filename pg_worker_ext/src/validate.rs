@@ -40,7 +40,7 @@ enum SchemaError {
 
 /// The errors that a value has by a JSON Schema, as "path: message": none if it is valid, at most
 /// five otherwise. A schema that is none is refused with SQLSTATE 22023.
-#[pg_extern(immutable, strict, parallel_safe)]
+#[pg_extern(create_or_replace, immutable, strict, parallel_safe)]
 fn json_schema_errors(p_schema: JsonbText, p_value: JsonbText) -> Vec<String> {
     let validator = match compiled(p_schema.0) {
         Ok(validator) => validator,

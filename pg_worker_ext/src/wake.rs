@@ -22,7 +22,10 @@ thread_local! {
 ///
 /// Without a background worker for this database, 'jobs' sends the notification within the
 /// transaction, and 'pools' does without.
-#[pg_trigger]
+// As pgrx would write it, but over the stand-in of the single file too (sql/takeover.sql).
+#[pg_trigger(
+    sql = "create or replace function wake() returns trigger language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
 fn wake<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, Infallible> {
     let flag = match trigger.extra_args().as_deref() {
         Ok([what]) if what == "jobs" => slots::JOBS,

@@ -10,6 +10,11 @@ begin
     );
     comment on table worker.schema_version is 'Version of the tables, one row. Compared with worker.version() before anything is written.';
   end if;
+  -- since 0.2.0
+  if worker.may_change('worker.schema_version') then
+    alter table worker.schema_version add column if not exists adopted_at timestamptz;
+    comment on column worker.schema_version.adopted_at is 'When the guide''s own queue was adopted: its finished jobs are kept as long from then on as others from their end.';
+  end if;
   if to_regclass('worker.kinds') is null then
     create table worker.kinds (
       kind text primary key check (kind ~ '^[a-z][a-z0-9_]{0,40}$'),
@@ -53,60 +58,75 @@ end $$;
 
 create or replace function worker.setup_table_jobs() returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_former regclass := worker.set_former_aside('public.worker_jobs');
+  v_adopted boolean;
 begin
-  if to_regclass('public.worker_jobs') is not null then
-    return false;
+  if to_regclass('public.worker_jobs') is null then
+    create table public.worker_jobs (
+      id uuid primary key default gen_random_uuid(),
+      job_type text not null,
+      parameters jsonb not null default '{}',
+      priority integer not null default 5 constraint worker_jobs_priority_check check (priority between 1 and 10),
+      status text not null default 'pending' constraint worker_jobs_status_check
+        check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
+      created_at timestamptz not null default now(),
+      started_at timestamptz,
+      completed_at timestamptz,
+      error_message text,
+      result jsonb,
+      run_at timestamptz not null default clock_timestamp(),
+      dedupe_key text,
+      attempts integer not null default 0,
+      max_attempts integer not null default 3 constraint worker_jobs_max_attempts_check check (max_attempts between 1 and 100),
+      lease_token uuid,
+      lease_expires_at timestamptz,
+      executor_id uuid,
+      asked integer not null default 1,
+      stored integer not null default 0,
+      progress jsonb not null default '{}',
+      refill boolean not null default false
+    -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
+    -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
+    ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
+    comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
+    comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
+    comment on column public.worker_jobs.run_at is 'Not before this time.';
+    comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
+    comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
+    comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
+    comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
+    comment on column public.worker_jobs.asked is 'Items asked for.';
+    comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
+    comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
+    comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
   end if;
-  create table public.worker_jobs (
-    id uuid primary key default gen_random_uuid(),
-    job_type text not null,
-    parameters jsonb not null default '{}',
-    priority integer not null default 5 constraint worker_jobs_priority_check check (priority between 1 and 10),
-    status text not null default 'pending' constraint worker_jobs_status_check
-      check (status in ('pending', 'running', 'completed', 'failed', 'cancelled')),
-    created_at timestamptz not null default now(),
-    started_at timestamptz,
-    completed_at timestamptz,
-    error_message text,
-    result jsonb,
-    run_at timestamptz not null default clock_timestamp(),
-    dedupe_key text,
-    attempts integer not null default 0,
-    max_attempts integer not null default 3 constraint worker_jobs_max_attempts_check check (max_attempts between 1 and 100),
-    lease_token uuid,
-    lease_expires_at timestamptz,
-    executor_id uuid,
-    asked integer not null default 1,
-    stored integer not null default 0,
-    progress jsonb not null default '{}',
-    refill boolean not null default false
-  -- Room on each page, so that a heartbeat's new row version stays beside the old one (HOT).
-  -- Cleaned up after a number of changes, however many finished jobs are kept: a lease walks over what earlier ones left.
-  ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
-  -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
-  create index worker_jobs_pending on public.worker_jobs (priority, run_at, id)
-    where status = 'pending' and job_type <> 'check_all_pools';
-  create index worker_jobs_running on public.worker_jobs (id) where status = 'running';
-  create index worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
-    where status in ('pending', 'running');
-  create index worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
-  create unique index worker_jobs_one_pool_check on public.worker_jobs (job_type)
-    where job_type = 'check_all_pools' and status = 'pending';
-  create unique index worker_jobs_dedupe on public.worker_jobs (dedupe_key)
-    where dedupe_key is not null and status in ('pending', 'running');
-  comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
-  comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
-  comment on column public.worker_jobs.run_at is 'Not before this time.';
-  comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
-  comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
-  comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
-  comment on column public.worker_jobs.lease_expires_at is 'When the lease ends unless a heartbeat renews it; after that the job is rescued.';
-  comment on column public.worker_jobs.asked is 'Items asked for.';
-  comment on column public.worker_jobs.stored is 'Items stored so far; kept over attempts.';
-  comment on column public.worker_jobs.progress is 'Account of the work so far: rejections by reason, duplicates, tokens, seconds, model.';
-  comment on column public.worker_jobs.refill is 'Made by a refill of a pool, not asked for by anybody.';
-  return true;
+  -- The guide takes any priority, and its schedule_pool_check() leaves several checks when it is called at once.
+  v_adopted := worker.take_up_former(v_former, 'public.worker_jobs', '{id,job_type,parameters,priority,status}', $mend$
+    update %s set priority = least(greatest(priority, 1), 10) where priority not between 1 and 10;
+    update %s j
+       set status = 'cancelled', completed_at = now(), error_message = 'superseded by ' || t.first
+      from (select (array_agg(id order by created_at, id))[1] as first from %s
+             where job_type = 'check_all_pools' and status = 'pending') t
+     where j.job_type = 'check_all_pools' and j.status = 'pending' and j.id <> t.first
+  $mend$);
+  if worker.may_change('public.worker_jobs') then
+    -- One probe per priority finds the next job; jobs that are not due yet lie behind those that are.
+    create index if not exists worker_jobs_pending on public.worker_jobs (priority, run_at, id)
+      where status = 'pending' and job_type <> 'check_all_pools';
+    create index if not exists worker_jobs_running on public.worker_jobs (id) where status = 'running';
+    create index if not exists worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
+      where status in ('pending', 'running');
+    create index if not exists worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
+    create unique index if not exists worker_jobs_one_pool_check on public.worker_jobs (job_type)
+      where job_type = 'check_all_pools' and status = 'pending';
+    create unique index if not exists worker_jobs_dedupe on public.worker_jobs (dedupe_key)
+      where dedupe_key is not null and status in ('pending', 'running');
+  end if;
+  return v_adopted;
 end $$;
+comment on function worker.setup_table_jobs() is
+'Makes or adopts the queue; true where a former one was adopted. Part of worker.setup().';
 
 create or replace function worker.setup_table_ledger() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -132,6 +152,8 @@ end $$;
 
 create or replace function worker.setup_table_pools() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_former regclass := worker.set_former_aside('public.content_pools');
 begin
   if to_regclass('public.content_pools') is null then
     create table public.content_pools (
@@ -151,6 +173,7 @@ begin
     comment on column public.content_pools.batch_size is 'Items per refill job, and the default of a job''s count.';
     comment on column public.content_pools.enabled is 'false: this pool is not refilled by itself.';
   end if;
+  perform worker.take_up_former(v_former, 'public.content_pools', '{kind,min_size,batch_size,enabled}');
   if to_regclass('worker.campaigns') is null then
     create table worker.campaigns (
       campaign_seed text primary key check (campaign_seed <> ''),
@@ -251,6 +274,9 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
 begin
+  if worker.is_former(p_table) then
+    return;
+  end if;
   execute format('create or replace trigger pool_used after update of used on %s for each statement execute function worker.wake(''pools'')', v_table);
   execute format('create or replace trigger pool_deleted after delete on %s for each statement execute function worker.wake(''pools'')', v_table);
 end $$;

@@ -70,6 +70,9 @@ comment on function worker.job_status_changed() is
 create or replace function worker.setup_job_triggers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if worker.is_former('public.worker_jobs') then
+    return;
+  end if;
   create or replace trigger job_inserted before insert on public.worker_jobs
     for each row execute function worker.job_inserted();
   create or replace trigger job_status_changed before update of status on public.worker_jobs
@@ -96,6 +99,9 @@ comment on function worker.pool_changed() is
 create or replace function worker.setup_pools_triggers() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if worker.is_former('public.content_pools') then
+    return;
+  end if;
   create or replace trigger pool_changed before insert or update on public.content_pools
     for each row execute function worker.pool_changed();
   create or replace trigger pools_changed after insert or update on public.content_pools

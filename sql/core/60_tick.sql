@@ -44,6 +44,8 @@ begin
     delete from public.worker_jobs where id in (
       select id from public.worker_jobs
        where status in ('completed', 'failed', 'cancelled') and completed_at < now() - v_keep
+         -- What came with the guide's queue is kept as long, counted from its adoption.
+         and not exists (select from worker.schema_version where adopted_at > now() - v_keep)
        order by completed_at
        limit 1000
        for update skip locked);

@@ -89,6 +89,16 @@ end $$;
 comment on function worker.setup_own_pool(text) is
 'Makes the pool''s table of a kind of one''s own. Part of worker.add_kind().';
 
+create or replace function worker.setup_own_kinds() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- DROP EXTENSION took their triggers with the code.
+  perform worker.setup_pool_triggers(k.item_table) from worker.kinds k
+    where worker.may_change('worker.kinds') and not k.shipped and k.min_size is not null and to_regclass(k.item_table) is not null;
+end $$;
+comment on function worker.setup_own_kinds() is
+'Sets up the pools of kinds of one''s own again. Part of worker.setup().';
+
 create or replace function worker.drop_kind(p_kind text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

@@ -20,7 +20,7 @@ begin
       'Jobs by type and status, with the age of the oldest in seconds.';
   end if;
 
-  if worker.may_change('public.worker_executors') then
+  if worker.may_change('public.worker_executors') and not worker.is_former('public.worker_jobs') then
     create or replace view public.worker_executors with (security_invoker = true) as
       select e.id, e.info ->> 'host' as host, e.info ->> 'version' as version, e.started_at, e.last_seen,
              (select count(*) from public.worker_jobs j where j.executor_id = e.id and j.status = 'running') as jobs,

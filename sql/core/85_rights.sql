@@ -14,7 +14,8 @@ begin
       to_regclass('public.worker_jobs'), to_regclass('public.content_pools'), to_regclass('public.content_pool_status'),
       to_regclass('public.worker_queue_status'), to_regclass('public.worker_executors'), to_regclass('public.worker_costs')]) as r(rel)
      where r.rel is not null;
-  if to_regclass('worker.kinds') is not null then
+  -- The extension's script, a superuser, believes no list that was here before it.
+  if to_regclass('worker.kinds') is not null and worker.may_change('worker.kinds') then
     return query
       select distinct to_regclass(k.item_table) from worker.kinds k
        where to_regclass(k.item_table) is not null;
@@ -46,11 +47,15 @@ begin
     end if;
     return v_set;
   end if;
-  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION.
-  return case when (select rolsuper from pg_roles where rolname = v_schema_owner) then session_user else v_schema_owner end;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
+  -- over the guide's tables, which stay with whose they are.
+  return case when not (select rolsuper from pg_roles where rolname = v_schema_owner) then v_schema_owner
+    else coalesce((select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner
+                    where c.oid = to_regclass('public.worker_jobs') and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
+                  session_user) end;
 end $$;
 comment on function worker.wanted_owner() is
-'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else session_user.';
+'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else the owner of a queue that was there before, else session_user.';
 
 create or replace function worker.give_functions_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

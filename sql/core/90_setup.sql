@@ -43,20 +43,28 @@ comment on function worker.put_kind(jsonb) is
 
 create or replace function worker.setup_data() returns void
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+declare
+  v_adopted boolean;
 begin
   perform worker.setup_table_meta();
-  perform worker.setup_table_jobs();
+  v_adopted := worker.setup_table_jobs();
   perform worker.setup_table_ledger();
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
   perform worker.setup_table_usage();
   perform worker.setup_kinds();
+  perform worker.setup_own_kinds();
+  if v_adopted then
+    perform worker.mend_former_jobs();
+  end if;
   perform worker.setup_job_triggers();
   perform worker.setup_pools_triggers();
   perform worker.setup_views();
-  if worker.may_change('worker.schema_version') then
-    insert into worker.schema_version (version) values (worker.version())
-    on conflict (only_row) do update set version = excluded.version where schema_version.version <> excluded.version;
+  -- Where a former table waits for its adoption nothing is ready.
+  if worker.may_change('worker.schema_version') and worker.former_tables() is null then
+    insert into worker.schema_version (version, adopted_at) values (worker.version(), case when v_adopted then now() end)
+    on conflict (only_row) do update set version = excluded.version, adopted_at = coalesce(excluded.adopted_at, schema_version.adopted_at)
+     where schema_version.version <> excluded.version or excluded.adopted_at is not null;
   end if;
 end $$;
 comment on function worker.setup_data() is

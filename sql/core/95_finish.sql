@@ -17,7 +17,10 @@ end $$;
 do $$
 declare
   v_owner name := worker.wanted_owner();
-  v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r);
+  v_former text[] := worker.former_tables();
+  v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r
+                    where r <> all (coalesce(v_former::regclass[], '{}')));
+  v_left text[];
   v_relation record;
 begin
   -- pg_dump and pg_restore work with row_security = off: the dump brings the data side, rights included.
@@ -25,13 +28,22 @@ begin
     perform set_config('worker.in_script', 'on', true);
     perform worker.setup_data();
   end if;
+  v_left := coalesce(worker.former_tables(), '{}');
   perform worker.give_to(v_owner);
   perform worker.close_doors();
   perform worker.grant_known_roles();
   if current_setting('row_security')::boolean then
     perform set_config('worker.in_script', '', true);
-    -- CREATE EXTENSION silences notices until its script has ended; these two are for the person who typed it.
+    -- CREATE EXTENSION silences notices until its script has ended; these are for the person who typed it.
     perform set_config('client_min_messages', 'notice', true);
+    if v_former <> v_left then
+      raise notice 'pg_worker_ext: adopted with all their rows: %',
+        (select string_agg(t, ', ') from unnest(v_former) t where t <> all (v_left));
+    end if;
+    if v_left <> '{}' then
+      raise notice 'pg_worker_ext: these have triggers or code of their own and wait for their adoption: %', array_to_string(v_left, ', ')
+        using hint = 'Run SELECT worker.setup(); as their owner. Until then nothing works.';
+    end if;
     if v_found is not null then
       raise notice 'pg_worker_ext: these were here before and are kept as they are: %', v_found
         using hint = 'Run SELECT worker.setup(); to bring them up to date.';

@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_dungeon() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.dungeon_content');
 begin
   if to_regclass('public.dungeon_content') is null then
     create table public.dungeon_content (
@@ -24,6 +26,7 @@ begin
       'A list of {"room_number", "description", "encounter", "loot"}, numbered from 1 in order.';
     comment on column public.dungeon_content.difficulty is 'easy, medium, hard or deadly.';
   end if;
+  perform worker.take_up_former(v_former, 'public.dungeon_content', '{id,name,description,rooms,used}');
   if worker.may_change('public.dungeon_content') then
     perform worker.setup_pool('public.dungeon_content');
     -- coalesce: a table that was there before may have dungeons of no difficulty, and they are to be found too

@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_encounter() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.combat_encounters');
 begin
   if to_regclass('public.combat_encounters') is null then
     create table public.combat_encounters (
@@ -29,6 +31,7 @@ begin
     comment on column public.combat_encounters.spawned_at_location is
       'The spawn_location that the claim gave.';
   end if;
+  perform worker.take_up_former(v_former, 'public.combat_encounters', '{id,name,description,challenge_rating,enemies,location_type,used}');
   if worker.may_change('public.combat_encounters') then
     perform worker.setup_pool('public.combat_encounters');
     create index if not exists combat_encounters_claim on public.combat_encounters (location_type, challenge_rating, pool_key) where not used;

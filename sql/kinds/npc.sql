@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_npc() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.npc_personalities');
 begin
   if to_regclass('public.npc_personalities') is null then
     create table public.npc_personalities (
@@ -27,6 +29,7 @@ begin
     comment on column public.npc_personalities.position is
       'The spawn_position that the claim gave.';
   end if;
+  perform worker.take_up_former(v_former, 'public.npc_personalities', '{id,name,race,occupation,personality,quirk,secret,used}');
   if worker.may_change('public.npc_personalities') then
     perform worker.setup_pool('public.npc_personalities');
     create index if not exists npc_personalities_claim on public.npc_personalities (pool_key) where not used;

@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_poi() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.campaign_pois');
 begin
   if to_regclass('public.campaign_pois') is null then
     create table public.campaign_pois (
@@ -25,6 +27,7 @@ begin
     comment on column public.campaign_pois.encounter_chance is 'How likely a visit leads to an encounter, from 0 to 1.';
     comment on column public.campaign_pois.spawn_position is 'Where the claim put it.';
   end if;
+  perform worker.take_up_former(v_former, 'public.campaign_pois', '{id,campaign_seed,name,type,description,used}');
   if worker.may_change('public.campaign_pois') then
     perform worker.setup_pool('public.campaign_pois');
     create index if not exists campaign_pois_claim on public.campaign_pois (campaign_seed, type, pool_key) where not used;

@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_quest() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.quest_templates');
 begin
   if to_regclass('public.quest_templates') is null then
     create table public.quest_templates (
@@ -23,6 +25,7 @@ begin
     comment on column public.quest_templates.objectives is
       'A list of {"type", "target", "count"}; type: kill_enemies, reach_location, collect_items, escort_npc, investigate.';
   end if;
+  perform worker.take_up_former(v_former, 'public.quest_templates', '{id,title,description,objectives,used}');
   if worker.may_change('public.quest_templates') then
     perform worker.setup_pool('public.quest_templates');
     create index if not exists quest_templates_claim on public.quest_templates (level_min, level_max, pool_key) where not used;

@@ -2,6 +2,8 @@
 
 create or replace function worker.setup_kind_session_summary() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $setup$
+declare
+  v_former regclass := worker.set_former_aside('public.session_summaries');
 begin
   if to_regclass('public.session_summaries') is null then
     create table public.session_summaries (
@@ -13,13 +15,16 @@ begin
       created_at timestamptz not null default now(),
       provenance jsonb
     );
-    create index session_summaries_character on public.session_summaries (character_id, created_at);
     comment on table public.session_summaries is
       'Summaries of what a character went through, written by summarize_session jobs.';
     comment on column public.session_summaries.key_events is 'What happened, as a JSON list of texts.';
     comment on column public.session_summaries.open_threads is 'What is unresolved, as a JSON list of texts.';
     comment on column public.session_summaries.provenance is
       'Where it comes from: generator, model, prompt_version, seed, job_id, tokens.';
+  end if;
+  perform worker.take_up_former(v_former, 'public.session_summaries', '{id,character_id,summary}');
+  if worker.may_change('public.session_summaries') then
+    create index if not exists session_summaries_character on public.session_summaries (character_id, created_at);
   end if;
 
   perform worker.put_kind(jsonb_build_object(

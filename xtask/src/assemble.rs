@@ -1,7 +1,7 @@
 //! How the SQL pieces become one text: for the extension, for its upgrades, or for a server without it.
 //!
-//! The order: core pieces numbered 00–79, the kinds, two generated functions that list what the
-//! pieces contain, core pieces 80–99. Lines between `-- @extension-only`, `-- @upgrade-only` or
+//! The order: a generated function that lists the game's functions, core pieces numbered 00–79, the
+//! kinds, a generated function that calls theirs, core pieces 80–99. Lines between `-- @extension-only`, `-- @upgrade-only` or
 //! `-- @sql-only` and `-- @end` go into that text alone.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -120,7 +120,7 @@ pub fn assemble(target: Target, stub: &Piece, core: &[Piece], kinds: &[Piece]) -
         Target::SqlOnly => (SQL_ONLY_HEAD, SQL_ONLY_TAIL),
     };
     Ok(format!(
-        "{head}\n{body}-- generated\n\n{setup_kinds}\n{game_door}\n{rest}{tail}"
+        "{head}\n-- generated\n\n{game_door}\n{body}-- generated\n\n{setup_kinds}\n{rest}{tail}"
     ))
 }
 

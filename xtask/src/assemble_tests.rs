@@ -39,11 +39,11 @@ fn pieces_come_in_order_around_the_kinds() {
         let at = places(
             text,
             [
+                "worker.game_door()",
                 "-- sql/core/10_first.sql\n",
                 "select 79;",
                 "-- sql/kinds/quest.sql\n",
                 "worker.setup_kinds()",
-                "worker.game_door()",
                 "select 80;",
             ],
         );
