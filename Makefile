@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 export PREFIX
 
-.PHONY: help demo test test-all chaos install install-extension install-executor sql lint
+.PHONY: help demo test test-all chaos bench install install-extension install-executor sql lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test-all: ## Run everything: make test, and the suites that it leaves out
 chaos: ## Break everything for SECONDS=60 the way SEED=1 says, with EXECUTORS=4 and LEASE=5, and judge what is left
 	@source scripts/common.sh && load_setup && \
 	  cargo run --quiet --package pg-worker-tests --bin chaos -- "$(SECONDS)" "$(SEED)" "$(EXECUTORS)" "$(LEASE)"
+
+bench: ## Measure beside the machine's own limits: QUICK=1, ONLY=claims,enqueue, ROWS=, ROUNDS=, SECONDS=
+	@scripts/bench.sh "quick=$(QUICK)" "only=$(ONLY)" "rows=$(ROWS)" "rounds=$(ROUNDS)" "seconds=$(SECONDS)" "plot=$(PLOT)"
 
 install: ## Build for release and install the extension for PG_CONFIG, the executor under PREFIX (both below DESTDIR)
 	@scripts/install.sh

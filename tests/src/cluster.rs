@@ -30,15 +30,17 @@ pub enum Stop {
 
 const PRELOADED: &str = "shared_preload_libraries = 'pg_worker_ext'";
 
-const SETTINGS: &str = "\
-listen_addresses = '127.0.0.1'
+const ADDRESS: &str = "listen_addresses = '127.0.0.1'";
+
+/// For tests: quick, and many of them at once.
+const SETTINGS: &[&str] = &["\
 fsync = off
 shared_buffers = 64MB
 max_connections = 200
 max_worker_processes = 64
 jit = off
 log_line_prefix = '%m [%p] %d %b: '
-";
+"];
 
 impl Cluster {
     /// Preloaded, but without background workers: nothing happens unless the test does it.
@@ -64,8 +66,17 @@ impl Cluster {
         Cluster::start(&[&[PRELOADED], settings].concat())
     }
 
+    /// A server as PostgreSQL ships it, durability included, preloaded: for measuring.
+    pub fn as_shipped(settings: &[&str]) -> Cluster {
+        Cluster::with(&[&[PRELOADED], settings].concat())
+    }
+
     /// A server with exactly these settings beside those that every test server has.
     pub fn start(settings: &[&str]) -> Cluster {
+        Cluster::with(&[SETTINGS, settings].concat())
+    }
+
+    fn with(settings: &[&str]) -> Cluster {
         let folder = temporary_folder("pgw-");
         give_to_server(&folder);
         let port = free_port();
@@ -106,11 +117,10 @@ impl Cluster {
 
     fn write_settings(&self, settings: &[&str]) {
         let mut text = format!(
-            "port = {}\nunix_socket_directories = '{}'\n",
+            "port = {}\nunix_socket_directories = '{}'\n{ADDRESS}\n",
             self.port,
             self.folder.display()
         );
-        text.push_str(SETTINGS);
         for line in install::settings()
             .iter()
             .map(String::as_str)

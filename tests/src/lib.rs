@@ -6,6 +6,7 @@
 //! with the test process, also when that is killed: see [`guardian`].
 
 pub mod account;
+pub mod bench;
 mod both;
 pub mod chaos;
 pub mod cluster;

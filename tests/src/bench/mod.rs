@@ -1,0 +1,70 @@
+//! Measures this project beside what the same machine can do at most, both in one run, in turns.
+//!
+//! A group of figures is a module: what it does is ours on the one side and the bare statement on the
+//! other. Everything runs on a server of its own with PostgreSQL's defaults, durability included.
+
+mod claims;
+mod enqueue;
+mod ground;
+mod measure;
+mod options;
+mod pgbench;
+mod report;
+mod tick;
+
+pub use options::Options;
+
+use ground::Ground;
+use report::Report;
+
+/// A group of figures: its name for `only`, and what measures it.
+type Group = (&'static str, fn(&mut Bench));
+
+const GROUPS: &[Group] = &[
+    ("claims", claims::fresh),
+    ("drained", claims::drained),
+    ("enqueue", enqueue::singly),
+    ("batch", enqueue::batch),
+    ("tick", tick::tick),
+];
+
+/// What a group works with.
+pub struct Bench<'a> {
+    pub options: &'a Options,
+    pub ground: Ground,
+    pub report: Report,
+    /// The group that is being measured.
+    group: &'static str,
+    say: &'a mut dyn FnMut(&str),
+}
+
+impl Bench<'_> {
+    fn pair(&mut self, figure: &report::Figure, pair: &measure::Pair) {
+        (self.say)(&format!("  {}: {:.2}", figure.what, pair.ratio()));
+        self.report.pair(self.group, self.options, figure, pair);
+    }
+
+    fn alone(&mut self, what: &str, ours: &str, aim: &str) {
+        (self.say)(&format!("  {what}: {ours}"));
+        self.report.alone(self.group, self.options, what, ours, aim);
+    }
+}
+
+/// Measures what is asked for; the answer is the report. `say` hears how it goes.
+pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> String {
+    let mut bench = Bench {
+        options,
+        ground: Ground::prepare(options),
+        report: Report::default(),
+        group: "",
+        say,
+    };
+    for (name, measure) in GROUPS {
+        if options.only.is_empty() || options.only.iter().any(|wanted| wanted == name) {
+            (bench.say)(name);
+            bench.group = name;
+            measure(&mut bench);
+        }
+    }
+    format!("{}\n\n{}", bench.ground.describe(), bench.report.table())
+}
