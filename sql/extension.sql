@@ -5125,6 +5125,24 @@ return concat_ws(', ', 'public',
 comment on function worker.nobody() is
 'Who gets nothing: PUBLIC and, on Supabase, anon and authenticated. For a REVOKE.';
 
+create or replace function worker.is_open(p_acl aclitem[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (select from aclexplode(p_acl) a left join pg_roles r on r.oid = a.grantee
+                where a.grantee = 0 or r.rolname in ('anon', 'authenticated'));
+comment on function worker.is_open(aclitem[]) is
+'Whether PUBLIC, anon or authenticated is given anything.';
+
+create or replace function worker.open_schema_to(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Only what is missing: a GRANT in a script of the extension makes pg_dump leave out all rights of that moment,
+  -- those that the game gave its own roles included.
+  if not exists (select from pg_namespace n cross join aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
+                  where n.nspname = 'worker' and r.rolname = p_role and a.privilege_type = 'USAGE') then
+    execute format('grant usage on schema worker to %I', p_role);
+  end if;
+end $$;
+
 create or replace function worker.close_functions() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5134,9 +5152,7 @@ begin
   -- given by the extension, and pg_dump would leave out what was granted to roles since.
   for v_function in
     select f::text from worker.our_functions() f join pg_proc p on p.oid = f
-     where p.proacl is null
-        or exists (select from aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee
-                    where a.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+     where p.proacl is null or worker.is_open(p.proacl)
   loop
     execute format('revoke all on function %s from %s', v_function, worker.nobody());
   end loop;
@@ -5148,7 +5164,9 @@ declare
   v_thing text;
   v_nobody text := worker.nobody();
 begin
-  execute format('revoke all on schema worker from %s', v_nobody);
+  if worker.is_open((select n.nspacl from pg_namespace n where n.nspname = 'worker')) then
+    execute format('revoke all on schema worker from %s', v_nobody);
+  end if;
   perform worker.close_functions();
   for v_thing in select r::text from worker.our_relations() r loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
@@ -5168,7 +5186,7 @@ declare
   v_function text;
 begin
   perform worker.require_role(p_role);
-  execute format('grant usage on schema worker to %I', p_role);
+  perform worker.open_schema_to(p_role);
   for v_function in
     select p.oid::regprocedure::text from pg_proc p
      where p.pronamespace = 'worker'::regnamespace
@@ -5195,7 +5213,7 @@ declare
   v_policy text := left('pg_worker_ext ' || p_role, 63);
 begin
   perform worker.require_role(p_role);
-  execute format('grant usage on schema worker to %I', p_role);
+  perform worker.open_schema_to(p_role);
   for v_thing in
     select f::text from worker.our_functions() f join pg_proc p on p.oid = f
      where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype
@@ -5399,6 +5417,16 @@ begin
                      || '''. Until then executors do its work.';
     end if;
   end if;
+  -- What was here before is made a member for a moment. What the above granted on it counts as the extension's own
+  -- until it is detached, and pg_dump would leave it out, and what the game granted with it.
+  for v_relation in
+    select r::text as name, case c.relkind when 'v' then 'view' else 'table' end as type
+      from worker.our_relations() r join pg_class c on c.oid = r
+     where exists (select from pg_init_privs i where i.classoid = 'pg_class'::regclass and i.objoid = r)
+       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = r and d.deptype = 'e')
+  loop
+    execute format('alter extension pg_worker_ext add %s %s', v_relation.type, v_relation.name);
+  end loop;
   -- Detached last: data belongs to the user, and what is granted after this would be missing from dumps.
   for v_relation in
     select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as type

@@ -5170,6 +5170,24 @@ return concat_ws(', ', 'public',
 comment on function worker.nobody() is
 'Who gets nothing: PUBLIC and, on Supabase, anon and authenticated. For a REVOKE.';
 
+create or replace function worker.is_open(p_acl aclitem[]) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (select from aclexplode(p_acl) a left join pg_roles r on r.oid = a.grantee
+                where a.grantee = 0 or r.rolname in ('anon', 'authenticated'));
+comment on function worker.is_open(aclitem[]) is
+'Whether PUBLIC, anon or authenticated is given anything.';
+
+create or replace function worker.open_schema_to(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Only what is missing: a GRANT in a script of the extension makes pg_dump leave out all rights of that moment,
+  -- those that the game gave its own roles included.
+  if not exists (select from pg_namespace n cross join aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
+                  where n.nspname = 'worker' and r.rolname = p_role and a.privilege_type = 'USAGE') then
+    execute format('grant usage on schema worker to %I', p_role);
+  end if;
+end $$;
+
 create or replace function worker.close_functions() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5179,9 +5197,7 @@ begin
   -- given by the extension, and pg_dump would leave out what was granted to roles since.
   for v_function in
     select f::text from worker.our_functions() f join pg_proc p on p.oid = f
-     where p.proacl is null
-        or exists (select from aclexplode(p.proacl) a left join pg_roles r on r.oid = a.grantee
-                    where a.grantee = 0 or r.rolname in ('anon', 'authenticated'))
+     where p.proacl is null or worker.is_open(p.proacl)
   loop
     execute format('revoke all on function %s from %s', v_function, worker.nobody());
   end loop;
@@ -5193,7 +5209,9 @@ declare
   v_thing text;
   v_nobody text := worker.nobody();
 begin
-  execute format('revoke all on schema worker from %s', v_nobody);
+  if worker.is_open((select n.nspacl from pg_namespace n where n.nspname = 'worker')) then
+    execute format('revoke all on schema worker from %s', v_nobody);
+  end if;
   perform worker.close_functions();
   for v_thing in select r::text from worker.our_relations() r loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
@@ -5213,7 +5231,7 @@ declare
   v_function text;
 begin
   perform worker.require_role(p_role);
-  execute format('grant usage on schema worker to %I', p_role);
+  perform worker.open_schema_to(p_role);
   for v_function in
     select p.oid::regprocedure::text from pg_proc p
      where p.pronamespace = 'worker'::regnamespace
@@ -5240,7 +5258,7 @@ declare
   v_policy text := left('pg_worker_ext ' || p_role, 63);
 begin
   perform worker.require_role(p_role);
-  execute format('grant usage on schema worker to %I', p_role);
+  perform worker.open_schema_to(p_role);
   for v_thing in
     select f::text from worker.our_functions() f join pg_proc p on p.oid = f
      where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype

@@ -55,6 +55,16 @@ begin
                      || '''. Until then executors do its work.';
     end if;
   end if;
+  -- What was here before is made a member for a moment. What the above granted on it counts as the extension's own
+  -- until it is detached, and pg_dump would leave it out, and what the game granted with it.
+  for v_relation in
+    select r::text as name, case c.relkind when 'v' then 'view' else 'table' end as type
+      from worker.our_relations() r join pg_class c on c.oid = r
+     where exists (select from pg_init_privs i where i.classoid = 'pg_class'::regclass and i.objoid = r)
+       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = r and d.deptype = 'e')
+  loop
+    execute format('alter extension pg_worker_ext add %s %s', v_relation.type, v_relation.name);
+  end loop;
   -- Detached last: data belongs to the user, and what is granted after this would be missing from dumps.
   for v_relation in
     select c.oid::regclass::text as name, case c.relkind when 'v' then 'view' else 'table' end as type

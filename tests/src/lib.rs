@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod bench;
+pub mod backup;
 mod both;
 pub mod chaos;
 pub mod cluster;

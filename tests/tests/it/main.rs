@@ -1,6 +1,7 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
 mod adoption;
 mod background;
+mod backup;
 mod chaos;
 mod circles;
 mod claims;

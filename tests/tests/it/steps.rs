@@ -162,6 +162,26 @@ pub fn wait_until_blocked(watcher: &mut Session, pid: i32) {
     watcher.wait_until_true(&sql, BOUND);
 }
 
+/// What the background worker of the session's database says of itself.
+const WORKER: &str = "from pg_stat_activity
+    where datname = current_database() and backend_type = 'pg_worker_ext background worker'";
+
+/// Waits until the background worker of this database has begun and ended so many rounds.
+#[track_caller]
+pub fn let_worker_go_round(session: &mut Session, rounds: u32) {
+    // The round that is going on now may have begun before what the caller has just done.
+    for _ in 0..=rounds {
+        let last: String = session.value(
+            &format!("select coalesce((select state_change::text {WORKER}), '-infinity')"),
+            &[],
+        );
+        session.wait_until_true(
+            &format!("select exists (select {WORKER} and state = 'idle' and state_change > '{last}')"),
+            BOUND,
+        );
+    }
+}
+
 /// Runs a step in a session of its own while this thread goes on.
 pub fn in_background<T: Send + 'static>(
     mut session: Session,

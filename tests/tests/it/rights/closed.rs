@@ -1,7 +1,7 @@
 //! Nothing for PUBLIC, anon and authenticated; every table and function is closed as it should be.
 
 use super::{callable, denied, on_both, usable};
-use pg_worker_tests::{Cluster, Database};
+use pg_worker_tests::{Cluster, Database, Session};
 
 on_both!(
     strangers_and_the_apis_public_roles_get_nothing,
@@ -85,7 +85,15 @@ fn only_the_executors_door_acts_for_the_owner(database: &Database) {
 fn no_initial_privileges_name_the_users_tables() {
     let database = super::extension();
     let mut session = database.session();
-    session.run("select worker.grant_backend('game')");
+    session.run("select worker.grant_backend('game'); grant select on npc_personalities to stranger");
+    nothing_is_left_out_of_dumps(&mut session);
+    // The second script finds the tables, and rights on them.
+    session.run("drop extension pg_worker_ext cascade; create extension pg_worker_ext");
+    nothing_is_left_out_of_dumps(&mut session);
+}
+
+#[track_caller]
+fn nothing_is_left_out_of_dumps(session: &mut Session) {
     for (what, sql) in [
         (
             "initial privileges",

@@ -1,0 +1,7 @@
+//! Backups: whatever the way of dumping and restoring, everything is there afterwards, what is the
+//! game's own included, and jobs go on.
+
+mod game;
+mod rights;
+mod under_way;
+mod whole;
