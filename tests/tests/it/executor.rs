@@ -8,6 +8,7 @@ mod doctor;
 mod health;
 mod preview;
 mod settings;
+mod tls;
 
 use pg_worker_tests::executor::Setup;
 use pg_worker_tests::{BOUND, Cluster, Database, Session, wait_until};
