@@ -31,3 +31,23 @@ target_dir() { printf '%s\n' "${CARGO_TARGET_DIR:-$ROOT/target}"; }
 
 # The cargo arguments that select this PostgreSQL in the native layer.
 native_args() { printf '%s\n' --package pg_worker_ext --lib --no-default-features --features "$PG_FEATURE"; }
+
+# For suites. Leaves this one out, saying why.
+skip_suite() { say "skipped: $*"; say "0 passed, 0 failed, 1 skipped"; exit 0; }
+
+# Runs the ignored tests of a suite, named by their module, builds what they need, and ends with the closing line.
+run_ignored_tests() {
+  local built name value log status=0 closing
+  cd "$ROOT"
+  if [ -z "${PG_WORKER_STAGE:-}" ] || [ -z "${PG_WORKER_EXECUTOR:-}" ]; then
+    built=$(scripts/stage.sh)
+    while IFS='=' read -r name value; do export "$name=$value"; done <<<"$built"
+  fi
+  log=$(mktemp)
+  cargo test --package pg-worker-tests --test it -- --ignored --nocapture "$@" 2>&1 | tee "$log" || status=$?
+  closing=$(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*/\1 passed, \2 failed, \3 skipped/p' "$log")
+  rm -f "$log"
+  # Without such a line nothing was run, which is a failure.
+  say "${closing:-0 passed, 1 failed, 0 skipped}"
+  [ $status = 0 ]
+}

@@ -15,7 +15,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
-use crate::door::{Door, DoorError, Parameter};
+use crate::door::{Door, DoorError, Parameter, advice};
 
 /// What a payload begins with that tests the channel and calls nobody to work.
 const ECHO: &str = "echo ";
@@ -92,7 +92,9 @@ async fn listen(
 ) -> Result<Ear, DoorError> {
     let mut ears = Ears::open(door).await?;
     if ears.prove(door, heard).await?.is_none() {
+        let remedy = advice::for_deafness(door.pool().target());
         tracing::warn!(
+            remedy,
             "notifications do not arrive, as through a transaction pooler: the queue is polled more often instead"
         );
         return Ok(Ear::Deaf);
@@ -134,7 +136,8 @@ impl Ears {
     async fn connect(door: &Door) -> Result<Self, DoorError> {
         let pool = door.pool();
         let connected = pool.target().config.connect(pool.tls()).await;
-        let (client, mut connection) = connected.map_err(|error| DoorError::from_driver(&error))?;
+        let (client, mut connection) =
+            connected.map_err(|error| DoorError::from_connecting(&error, pool.target()))?;
         let (hand_on, payloads) = mpsc::unbounded_channel();
         tokio::spawn(async move {
             while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {

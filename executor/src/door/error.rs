@@ -5,7 +5,9 @@ use std::error::Error as _;
 
 use tokio_postgres::error::{DbError, SqlState};
 
+use super::advice;
 use crate::redact::clean;
+use crate::settings::Target;
 use crate::tls::TlsError;
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,9 +73,24 @@ impl DoorError {
         }
     }
 
+    /// The same for a connection that could not be made, with what to do where the address tells.
+    pub fn from_connecting(error: &tokio_postgres::Error, target: &Target) -> Self {
+        let advised = |why: String| match advice::for_refusal(target, &why) {
+            Some(advice) => format!("{why}{}{advice}", advice::ARROW),
+            None => why,
+        };
+        match Self::from_driver(error) {
+            Self::Unreachable(why) => Self::Unreachable(advised(why)),
+            Self::LogIn(why) => Self::LogIn(advised(why)),
+            other => other,
+        }
+    }
+
     fn from_database(db: &DbError) -> Self {
         let text = clean(&describe(db));
         match (db.code().code(), db.code()) {
+            // A pooler's own word for a user of no project that it knows.
+            ("XX000", _) if text.to_lowercase().contains("tenant") => Self::LogIn(text),
             ("28000" | "28P01" | "3D000", _) => Self::LogIn(text),
             ("3F000", _) => Self::Absent(text),
             ("42883", _) if text.contains("worker.contract_version") => Self::Absent(text),

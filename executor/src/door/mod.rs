@@ -4,6 +4,7 @@
 //! Every verb may be repeated when its answer was lost: the lease token and the item's number make
 //! the second call say what the first one did.
 
+pub mod advice;
 mod error;
 mod pool;
 mod rows;

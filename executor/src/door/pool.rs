@@ -105,7 +105,8 @@ impl Pool {
 
     async fn connect(&self) -> Result<Client, DoorError> {
         let connected = self.target.config.connect(self.tls.clone()).await;
-        let (client, connection) = connected.map_err(|error| DoorError::from_driver(&error))?;
+        let (client, connection) =
+            connected.map_err(|error| DoorError::from_connecting(&error, &self.target))?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = %DoorError::from_driver(&error), "a database connection ended");

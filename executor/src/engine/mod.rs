@@ -38,6 +38,8 @@ use crate::schema::Schemas;
 use crate::settings::ActiveHours;
 use crate::vitals::Vitals;
 
+/// How often an executor that hears nothing looks at the queue, at least.
+pub const DEAF_POLL: Duration = Duration::from_secs(5);
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// After the last item: for telling the database how its jobs ended.
@@ -255,7 +257,6 @@ impl Engine {
 
     /// How long until the next look when nobody calls.
     fn poll(&self) -> Duration {
-        const DEAF_POLL: Duration = Duration::from_secs(5);
         match self.listener.as_ref().map(Listener::ear) {
             Some(Ear::Hears) => self.plan.poll,
             _ => self.plan.poll.min(DEAF_POLL),

@@ -4,7 +4,7 @@
 
 mod broken;
 mod deaf;
-mod doctor;
+pub mod doctor;
 mod health;
 mod preview;
 mod settings;

@@ -15,6 +15,7 @@ mod llama;
 mod model;
 mod network;
 mod plans;
+mod poolers;
 mod queue;
 mod races;
 mod refusals;

@@ -8,9 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::report::{Finding, Report};
 use super::{installation, remedy};
 use crate::commands::{self, Failure};
-use crate::door::{Door, DoorError, Server};
+use crate::door::{Door, DoorError, Server, advice};
+use crate::engine::DEAF_POLL;
 use crate::listen;
-use crate::settings::Options;
+use crate::settings::{Options, Target};
 
 /// Above it times in two logs are hard to compare.
 const TOLERATED_SKEW: f64 = 5.0;
@@ -77,19 +78,17 @@ async fn notification(door: &Door, options: &Options) -> Finding {
             "notification",
             format!("arrives after {:.1} ms", time.as_secs_f64() * 1000.0),
         ),
-        Ok(None) => deaf(door.pool().target().config.get_ports(), options.poll_interval_ms),
+        Ok(None) => deaf(door.pool().target(), options.poll_interval_ms),
         Err(error) => remedy::finding("notification", &error, None),
     }
 }
 
-fn deaf(ports: &[u16], poll: Duration) -> Finding {
+fn deaf(target: &Target, poll: Duration) -> Finding {
     let text = format!(
         "LISTEN is accepted, but nothing arrives, as through a transaction pooler; executors look every {} s instead",
-        poll.as_secs_f64()
+        poll.min(DEAF_POLL).as_secs_f64()
     );
-    let port = if ports.contains(&6543) { ", not 6543" } else { "" };
-    let remedy = format!("take the direct connection or the session pooler (port 5432{port})");
-    Finding::warn("notification", text, remedy)
+    Finding::warn("notification", text, advice::for_deafness(target))
 }
 
 async fn rights(door: &Door, role: Option<&str>, report: &mut Report) -> bool {
@@ -156,9 +155,10 @@ mod tests {
 
     #[test]
     fn a_deaf_connection_is_told_which_port_hears() {
-        let found = deaf(&[6543], Duration::from_secs(60));
+        let target = Target::parse("postgres://me@pooler.example:6543/game").unwrap();
+        let found = deaf(&target, Duration::from_secs(60));
         assert_eq!(found.level, Level::Warn);
         assert!(found.remedy.unwrap().contains("not 6543"));
-        assert!(found.text.contains("every 60 s"));
+        assert!(found.text.contains("every 5 s"));
     }
 }

@@ -1,11 +1,16 @@
 //! What a person can do about an error at the database's door.
 
 use super::report::Finding;
-use crate::door::DoorError;
+use crate::door::{DoorError, advice};
 
 /// What failed, why, and the remedy. `role` where it is known who we are.
 pub fn finding(name: &'static str, error: &DoorError, role: Option<&str>) -> Finding {
-    Finding::fail(name, told(error), remedy(error, role))
+    // Where the address tells what to do, the error brings it along.
+    let told = told(error);
+    match told.split_once(advice::ARROW) {
+        Some((why, advice)) => Finding::fail(name, why, advice),
+        None => Finding::fail(name, told.as_str(), remedy(error, role)),
+    }
 }
 
 /// The error without the advice that it carries for the log: that stands in the line below.
