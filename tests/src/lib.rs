@@ -6,8 +6,8 @@
 //! with the test process, also when that is killed: see [`guardian`].
 
 pub mod account;
-pub mod bench;
 pub mod backup;
+pub mod bench;
 mod both;
 pub mod chaos;
 pub mod cluster;
