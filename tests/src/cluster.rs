@@ -77,19 +77,40 @@ impl Cluster {
     }
 
     fn with(settings: &[&str]) -> Cluster {
-        let folder = temporary_folder("pgw-");
-        give_to_server(&folder);
-        let port = free_port();
-        let cluster = Cluster {
-            folder,
-            port,
-            postmaster: Mutex::new(None),
-            templates: Mutex::default(),
-        };
+        let cluster = Cluster::in_new_folder();
         cluster.initdb();
         cluster.write_settings(settings);
         cluster.start_server();
         cluster
+    }
+
+    /// A hot standby of a running server, preloaded, with further lines for `postgresql.conf`.
+    pub fn standby_of(primary: &Cluster, settings: &[&str]) -> Cluster {
+        let cluster = Cluster::in_new_folder();
+        let primary = primary.url("postgres", "postgres");
+        let mut copy = server_command(&pg_bin("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--checkpoint", "fast", "--pgdata"]);
+        let out = copy.arg(cluster.data()).args(["--dbname", &primary]).output();
+        let out = out.expect("pg_basebackup");
+        assert!(
+            out.status.success(),
+            "pg_basebackup: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        cluster.write_settings(&[SETTINGS, &[PRELOADED], settings].concat());
+        cluster.start_server();
+        cluster
+    }
+
+    fn in_new_folder() -> Cluster {
+        let folder = temporary_folder("pgw-");
+        give_to_server(&folder);
+        Cluster {
+            folder,
+            port: free_port(),
+            postmaster: Mutex::new(None),
+            templates: Mutex::default(),
+        }
     }
 
     fn initdb(&self) {
@@ -157,7 +178,10 @@ impl Cluster {
             );
             // The eighth line of this file is the server's own word for it.
             let state = std::fs::read_to_string(self.data().join("postmaster.pid")).unwrap_or_default();
-            state.lines().nth(7).is_some_and(|line| line.trim() == "ready")
+            state
+                .lines()
+                .nth(7)
+                .is_some_and(|line| matches!(line.trim(), "ready" | "standby"))
         });
     }
 

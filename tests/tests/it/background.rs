@@ -1,9 +1,13 @@
 //! The background worker in a real server: it announces what was committed, keeps the pools by
-//! itself, gives way, comes back, and stops in time.
+//! itself, gives way, comes back, and stops when it is told to.
 
-use pg_worker_tests::cluster::Stop;
+mod databases;
+mod standby;
+mod stops;
+mod trouble;
+
 use pg_worker_tests::{BOUND, Cluster, Database, Session};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const SERVED: &str = "select (worker.native_info() ->> 'background_worker')::boolean";
 
@@ -124,69 +128,6 @@ fn refill_off_stops_the_workers_own_refills_but_not_a_check_that_is_asked_for() 
         &[],
     );
     assert_eq!(asked, 20);
-}
-
-#[test]
-fn the_worker_leaves_with_the_extension_and_comes_back_with_it() {
-    let cluster = Cluster::own(&["pg_worker_ext.tick_interval = 1"]);
-    let db = Database::with_extension(&cluster);
-    let mut session = served(&db);
-    session.run("drop extension pg_worker_ext cascade");
-    session.wait_until_true(&format!("select not exists ({WORKER})"), BOUND);
-    session.run("create extension pg_worker_ext");
-    session.wait_until_true(SERVED, BOUND);
-}
-
-#[test]
-fn a_terminated_worker_comes_back() {
-    let db = Database::live();
-    let mut session = served(&db);
-    let worker: i32 = session.value(WORKER, &[]);
-    session.rows("select pg_terminate_backend($1)", &[&worker]);
-    session.wait_until_true(&format!("select exists ({WORKER} and pid <> {worker})"), BOUND);
-}
-
-#[test]
-fn a_served_database_can_be_copied_and_dropped() {
-    let db = Database::live();
-    served(&db);
-    let mut admin = db.cluster().session("postgres");
-    let copy = format!("{}_copy", db.name());
-    admin.run(&format!("create database {copy} template {}", db.name()));
-    db.cluster().session(&copy).wait_until_true(SERVED, BOUND);
-    admin.run(&format!("drop database {copy}"));
-}
-
-#[test]
-fn the_server_stops_within_three_seconds_and_serves_again_after_its_start() {
-    let cluster = Cluster::own(&[]);
-    let databases = [
-        Database::with_extension(&cluster),
-        Database::with_extension(&cluster),
-    ];
-    for db in &databases {
-        served(db);
-    }
-    let start = Instant::now();
-    cluster.stop_server(Stop::Fast);
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-    cluster.start_server();
-    for db in &databases {
-        served(db);
-    }
-}
-
-#[test]
-fn a_crash_of_the_server_is_survived() {
-    let cluster = Cluster::own(&[]);
-    let db = Database::with_extension(&cluster);
-    let mut session = served(&db);
-    let job: uuid::Uuid = session.value("select enqueue_worker_job('generate_quests')", &[]);
-    drop(session);
-    cluster.restart(Stop::Immediate);
-    let mut session = served(&db);
-    let status: String = session.value("select status from worker_jobs where id = $1", &[&job]);
-    assert_eq!(status, "pending");
 }
 
 #[test]
