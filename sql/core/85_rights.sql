@@ -166,7 +166,7 @@ begin
   end loop;
   -- The memory of it, for an upgrade with new functions and a DROP and CREATE EXTENSION. It lets nobody see anything.
   if not exists (select from pg_policy where polrelid = 'worker.executors'::regclass and polname = worker.executor_policy(p_role)) then
-    execute format('create policy %I on worker.executors for select to %I using (false)', worker.executor_policy(p_role), p_role);
+    execute format('create policy %I on worker.executors as restrictive for select to %I using (true)', worker.executor_policy(p_role), p_role);
   end if;
 end $$;
 comment on function worker.grant_executor(text) is

@@ -23,5 +23,6 @@ mod rights;
 mod scripts;
 mod steps;
 mod storm;
+mod supabase;
 mod upgrade;
 mod work;

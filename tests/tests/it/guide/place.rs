@@ -46,10 +46,15 @@ impl<'d> Place<'d> {
 
     /// The game's own tables: a character in a campaign, with an evening's talk.
     pub fn make_game(&self) {
+        self.database.session().run(GAME);
+        self.talk();
+    }
+
+    /// The character and the talk, in tables that are there.
+    pub fn talk(&self) {
         let mut session = self.database.session();
-        session.run(GAME);
         session.run(&format!(
-            "insert into characters values ('{CHARACTER}', 'Rowan', 'abc123');
+            "insert into characters (id, name, campaign_seed) values ('{CHARACTER}', 'Rowan', 'abc123');
              insert into dm_conversations (character_id, role, content) values
                ('{CHARACTER}', 'dm', 'The ferry bell rings, and there has been no ferry since spring.'),
                ('{CHARACTER}', 'player', 'I take my lantern and go down to the landing.')"

@@ -45,9 +45,12 @@ for (const { code, variables, gives } of blocks) {
   const value = await run(...Object.values(scope));
   results.blocks.push({ value, intervals: await Promise.all(done) });
 }
-for (const { role, name, args } of calls) {
-  const { error, status } = await client(role).rpc(name, args);
-  results.calls.push({ code: error?.code ?? null, status, message: error?.message ?? null, details: error?.details ?? null });
+const clients = {};
+for (const { role, code } of calls) {
+  clients[role] ??= client(role);
+  const run = new Function('supabase', `return (async () => ${code})()`);
+  const { status, error, data, count } = await run(clients[role]);
+  results.calls.push({ status, code: error?.code ?? null, message: error?.message ?? null, details: error?.details ?? null, data, count });
 }
 console.log(JSON.stringify(results));
 gateway.closeAllConnections();
