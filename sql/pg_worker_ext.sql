@@ -897,56 +897,67 @@ comment on function worker.setup_pool_triggers(text) is
 create or replace function worker.check_parameter(p_name text, p_rule jsonb, p_value jsonb) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_low numeric := (p_rule ->> 'min')::numeric;
-  v_high numeric := (p_rule ->> 'max')::numeric;
+  v_low numeric := p_rule ->> 'min';
+  v_high numeric := p_rule ->> 'max';
   v_given text := p_value #>> '{}';
   v_ok boolean;
-  v_allowed text;
 begin
   -- CASE, not AND: only CASE promises that a cast is not tried before its guard.
   case p_rule ->> 'type'
   when 'integer' then
-    v_allowed := format('an integer from %s to %s', v_low, v_high);
     v_ok := case when jsonb_typeof(p_value) = 'number'
                  then v_given::numeric = trunc(v_given::numeric) and v_given::numeric between v_low and v_high
                  else false end;
   when 'integer_range', 'number_range' then
-    v_allowed := format('two %s [low, high] from %s to %s, low not above high',
-      case when p_rule ->> 'type' = 'integer_range' then 'integers' else 'numbers' end, v_low, v_high);
     v_ok := worker.is_range(p_value, v_low, v_high, p_rule ->> 'type' = 'integer_range');
   when 'text' then
-    v_allowed := format('a text of 1 to %s characters', p_rule ->> 'max_length');
     v_ok := jsonb_typeof(p_value) = 'string' and btrim(v_given) <> ''
             and length(v_given) <= (p_rule ->> 'max_length')::int;
   when 'uuid' then
-    v_allowed := 'a uuid';
     v_ok := jsonb_typeof(p_value) = 'string'
             and v_given ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
   when 'one_of' then
-    v_allowed := (select string_agg(v, ', ') from jsonb_array_elements_text(p_rule -> 'values') v);
     v_ok := jsonb_typeof(p_value) = 'string' and (p_rule -> 'values') ? v_given;
   when 'messages' then
-    v_allowed := format('a list of 1 to %s {"role": "player" or "dm", "content": text}', p_rule ->> 'max');
     v_ok := worker.is_messages(p_value, v_high::int);
   end case;
   if v_ok is not true then
-    perform worker.refuse('parameters.' || p_name, p_value::text, v_allowed);
+    perform worker.refuse('parameters.' || p_name, p_value::text, worker.what_is_allowed(p_rule));
   end if;
 end $$;
 comment on function worker.check_parameter(text, jsonb, jsonb) is
 'Checks one parameter of a job against its rule in worker.kinds.parameters; refuses it with 22023.';
 
+create or replace function worker.what_is_allowed(p_rule jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case p_rule ->> 'type'
+    when 'integer' then format('an integer from %s to %s', p_rule ->> 'min', p_rule ->> 'max')
+    when 'integer_range' then format('two integers [low, high] from %s to %s, low not above high', p_rule ->> 'min', p_rule ->> 'max')
+    when 'number_range' then format('two numbers [low, high] from %s to %s, low not above high', p_rule ->> 'min', p_rule ->> 'max')
+    when 'text' then format('a text of 1 to %s characters', p_rule ->> 'max_length')
+    when 'uuid' then 'a uuid'
+    when 'one_of' then (select string_agg(v, ', ') from jsonb_array_elements_text(p_rule -> 'values') v)
+    when 'messages' then format('a list of 1 to %s {"role": "player" or "dm", "content": text}', p_rule ->> 'max')
+  end;
+end $$;
+comment on function worker.what_is_allowed(jsonb) is
+'What a rule of a parameter allows, in words, for a refusal.';
+
 create or replace function worker.is_range(p_value jsonb, p_low numeric, p_high numeric, p_whole boolean) returns boolean
-language sql immutable set search_path = pg_catalog, pg_temp
-return case
-  when jsonb_typeof(p_value) <> 'array' then false
-  when jsonb_array_length(p_value) <> 2 then false
-  when jsonb_typeof(p_value -> 0) <> 'number' or jsonb_typeof(p_value -> 1) <> 'number' then false
-  else (p_value ->> 0)::numeric <= (p_value ->> 1)::numeric
-       and (p_value ->> 0)::numeric >= p_low and (p_value ->> 1)::numeric <= p_high
-       and (not p_whole or ((p_value ->> 0)::numeric = trunc((p_value ->> 0)::numeric)
-                            and (p_value ->> 1)::numeric = trunc((p_value ->> 1)::numeric)))
-end;
+-- PL/pgSQL, because its plans are kept: a function in SQL that has settings is planned anew by every statement.
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return case
+    when jsonb_typeof(p_value) <> 'array' then false
+    when jsonb_array_length(p_value) <> 2 then false
+    when jsonb_typeof(p_value -> 0) <> 'number' or jsonb_typeof(p_value -> 1) <> 'number' then false
+    else (p_value ->> 0)::numeric <= (p_value ->> 1)::numeric
+         and (p_value ->> 0)::numeric >= p_low and (p_value ->> 1)::numeric <= p_high
+         and (not p_whole or ((p_value ->> 0)::numeric = trunc((p_value ->> 0)::numeric)
+                              and (p_value ->> 1)::numeric = trunc((p_value ->> 1)::numeric)))
+  end;
+end $$;
 comment on function worker.is_range(jsonb, numeric, numeric, boolean) is
 'Whether the value is a JSON array [low, high] within the bounds, of whole numbers where asked.';
 
@@ -982,11 +993,14 @@ begin
       perform worker.check_parameter(v_name, p_rules -> v_name, v_value);
     end if;
   end loop;
-  for v_name in select key from jsonb_each(p_rules) where (value ->> 'required')::boolean loop
-    if p_parameters ->> v_name is null then
-      perform worker.check_parameter(v_name, p_rules -> v_name, 'null');
-    end if;
-  end loop;
+  -- Most kinds require none, which is seen faster than it is looped over.
+  if p_rules @? '$.*.required' then
+    for v_name in select key from jsonb_each(p_rules) where (value ->> 'required')::boolean loop
+      if p_parameters ->> v_name is null then
+        perform worker.check_parameter(v_name, p_rules -> v_name, 'null');
+      end if;
+    end loop;
+  end if;
 end $$;
 comment on function worker.check_parameters(jsonb, jsonb) is
 'Checks a job''s parameters against the rules of its kind: wrong types, values out of range, unknown and missing keys are refused with 22023.';
@@ -1125,7 +1139,17 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_id uuid;
 begin
-  perform worker.require_read_committed();
+  -- Asked here first: a call costs more than the question.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform worker.require_read_committed();
+  end if;
+  if p_dedupe_key is null and p_job_type <> 'check_all_pools' then
+    -- No twin to look for, which would cost as much as the insert.
+    insert into public.worker_jobs (job_type, parameters, priority, run_at)
+    values (p_job_type, p_parameters, p_priority, p_run_at)
+    returning id into v_id;
+    return v_id;
+  end if;
   for v_round in 1..10 loop
     insert into public.worker_jobs (job_type, parameters, priority, run_at, dedupe_key)
     values (p_job_type, p_parameters, p_priority, p_run_at, p_dedupe_key)
@@ -2591,7 +2615,10 @@ declare
   -- A transaction without an id holds no row lock, so it may wait for another's: no circle can come of it.
   v_may_wait boolean := pg_current_xact_id_if_assigned() is null;
 begin
-  perform worker.require_read_committed();
+  -- Asked here first: a call costs more than the question.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform worker.require_read_committed();
+  end if;
   if p_request_id is not null then
     if p_request_id = '' or length(p_request_id) > 200 then
       perform worker.refuse('request_id', p_request_id, 'a text of 1 to 200 characters, or NULL');
@@ -3142,28 +3169,30 @@ begin
     perform worker.refuse('spawn_location', p_spawn_location::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
   end if;
   if p_request_id is not null then
-    select q.id into v_id from public.dungeon_content q where q.request_id = p_request_id;
+    return query
+    select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_dungeon(p_difficulty, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
-       where q.id = v_id;
+       where q.id = v_id
+      returning q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.dungeon_content', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
-  end if;
-  return query
-  select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.id = v_id;
+  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
 end $$;
 comment on function worker.claim_dungeon(text, jsonb, text) is
 'What claim_dungeon_from_pool does.';
@@ -3823,29 +3852,32 @@ declare
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
   if p_request_id is not null then
-    select e.id into v_id from public.combat_encounters e where e.request_id = p_request_id;
+    return query
+    select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
+      from public.combat_encounters e where e.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.combat_encounters e
-         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
+         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
+       where e.id = v_id
+      returning e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.combat_encounters', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
-  end if;
-  return query
-  select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
-    from public.combat_encounters e where e.id = v_id;
+  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
 end $$;
 comment on function worker.claim_encounter(text, real, real, jsonb, text) is
 'The work of claim_encounter_from_pool, which cannot be in plpgsql itself: location_type is an argument and a column of its result.';
@@ -4144,28 +4176,31 @@ declare
   v_held uuid;
 begin
   if $3 is not null then
-    select n.id into v_id from public.npc_personalities n where n.request_id = $3;
+    return query
+    select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.request_id = $3;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_npc(false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.npc_personalities n
-         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
+         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3
+       where n.id = v_id
+      returning n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_npc(true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.npc_personalities', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_npcs', '{}', v_may_wait);
-  end if;
-  return query
-  select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.id = v_id;
+  perform worker.want('generate_npcs', '{}', v_may_wait);
 end $$;
 comment on function public.claim_npc_from_pool(text, jsonb, text) is
 'Claims a random unused NPC for a place in a campaign: it is never handed out again. campaign_seed and spawn_position are stored as given and may be NULL. request_id: the same id gets the same NPC, so that a repeated call is harmless. No row: none is left; more are then made.';
@@ -4476,28 +4511,30 @@ begin
     perform worker.refuse('spawn_position', p_spawn_position::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
   end if;
   if p_request_id is not null then
-    select q.id into v_id from public.campaign_pois q where q.request_id = p_request_id;
+    return query
+    select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
-       where q.id = v_id;
+       where q.id = v_id
+      returning q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.campaign_pois', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
-  end if;
-  return query
-  select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.id = v_id;
+  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
 end $$;
 comment on function worker.claim_poi(text, text, jsonb, text) is
 'What claim_poi_from_pool does.';
@@ -4775,29 +4812,36 @@ declare
   v_id uuid;
   v_held uuid;
 begin
-  perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
+  if v_min > v_max then
+    perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
+  end if;
   if $4 is not null then
-    select q.id into v_id from public.quest_templates q where q.request_id = $4;
+    return query
+    select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.request_id = $4;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_quest(v_min, v_max, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
-      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
+      return query
+      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4
+       where q.id = v_id
+      returning q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.quest_templates', v_held);
     end;
   end loop;
-  if v_id is null and v_max >= 1 and v_min <= 20 then
+  if v_max >= 1 and v_min <= 20 then
     perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
   end if;
-  return query
-  select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.id = v_id;
 end $$;
 comment on function public.claim_quest_from_pool(uuid, integer, integer, text) is
 'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';

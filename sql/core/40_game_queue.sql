@@ -11,7 +11,17 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_id uuid;
 begin
-  perform worker.require_read_committed();
+  -- Asked here first: a call costs more than the question.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform worker.require_read_committed();
+  end if;
+  if p_dedupe_key is null and p_job_type <> 'check_all_pools' then
+    -- No twin to look for, which would cost as much as the insert.
+    insert into public.worker_jobs (job_type, parameters, priority, run_at)
+    values (p_job_type, p_parameters, p_priority, p_run_at)
+    returning id into v_id;
+    return v_id;
+  end if;
   for v_round in 1..10 loop
     insert into public.worker_jobs (job_type, parameters, priority, run_at, dedupe_key)
     values (p_job_type, p_parameters, p_priority, p_run_at, p_dedupe_key)

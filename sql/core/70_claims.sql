@@ -6,7 +6,10 @@ declare
   -- A transaction without an id holds no row lock, so it may wait for another's: no circle can come of it.
   v_may_wait boolean := pg_current_xact_id_if_assigned() is null;
 begin
-  perform worker.require_read_committed();
+  -- Asked here first: a call costs more than the question.
+  if current_setting('transaction_isolation') <> 'read committed' then
+    perform worker.require_read_committed();
+  end if;
   if p_request_id is not null then
     if p_request_id = '' or length(p_request_id) > 200 then
       perform worker.refuse('request_id', p_request_id, 'a text of 1 to 200 characters, or NULL');

@@ -305,28 +305,30 @@ begin
     perform worker.refuse('spawn_location', p_spawn_location::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
   end if;
   if p_request_id is not null then
-    select q.id into v_id from public.dungeon_content q where q.request_id = p_request_id;
+    return query
+    select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_dungeon(p_difficulty, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.dungeon_content q set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
-       where q.id = v_id;
+       where q.id = v_id
+      returning q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.dungeon_content', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
-  end if;
-  return query
-  select q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty from public.dungeon_content q where q.id = v_id;
+  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
 end $$;
 comment on function worker.claim_dungeon(text, jsonb, text) is
 'What claim_dungeon_from_pool does.';

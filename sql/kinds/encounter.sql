@@ -641,29 +641,32 @@ declare
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
   if p_request_id is not null then
-    select e.id into v_id from public.combat_encounters e where e.request_id = p_request_id;
+    return query
+    select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
+      from public.combat_encounters e where e.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.combat_encounters e
-         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id where e.id = v_id;
+         set used = true, used_at = now(), spawned_at_location = p_spawn_location, request_id = p_request_id
+       where e.id = v_id
+      returning e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.combat_encounters', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
-  end if;
-  return query
-  select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
-    from public.combat_encounters e where e.id = v_id;
+  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
 end $$;
 comment on function worker.claim_encounter(text, real, real, jsonb, text) is
 'The work of claim_encounter_from_pool, which cannot be in plpgsql itself: location_type is an argument and a column of its result.';

@@ -249,28 +249,31 @@ declare
   v_held uuid;
 begin
   if $3 is not null then
-    select n.id into v_id from public.npc_personalities n where n.request_id = $3;
+    return query
+    select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.request_id = $3;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_npc(false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.npc_personalities n
-         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3 where n.id = v_id;
+         set used = true, used_at = now(), spawned_in_campaign = $1, position = $2, request_id = $3
+       where n.id = v_id
+      returning n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_npc(true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.npc_personalities', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_npcs', '{}', v_may_wait);
-  end if;
-  return query
-  select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.id = v_id;
+  perform worker.want('generate_npcs', '{}', v_may_wait);
 end $$;
 comment on function public.claim_npc_from_pool(text, jsonb, text) is
 'Claims a random unused NPC for a place in a campaign: it is never handed out again. campaign_seed and spawn_position are stored as given and may be NULL. request_id: the same id gets the same NPC, so that a repeated call is harmless. No row: none is left; more are then made.';

@@ -302,28 +302,30 @@ begin
     perform worker.refuse('spawn_position', p_spawn_position::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
   end if;
   if p_request_id is not null then
-    select q.id into v_id from public.campaign_pois q where q.request_id = p_request_id;
+    return query
+    select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.request_id = p_request_id;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_poi(p_campaign_seed, p_poi_type, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
+      return query
       update public.campaign_pois q set used = true, used_at = now(), spawn_position = p_spawn_position, request_id = p_request_id
-       where q.id = v_id;
+       where q.id = v_id
+      returning q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.campaign_pois', v_held);
     end;
   end loop;
-  if v_id is null then
-    perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
-  end if;
-  return query
-  select q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance from public.campaign_pois q where q.id = v_id;
+  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
 end $$;
 comment on function worker.claim_poi(text, text, jsonb, text) is
 'What claim_poi_from_pool does.';

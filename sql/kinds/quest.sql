@@ -259,29 +259,36 @@ declare
   v_id uuid;
   v_held uuid;
 begin
-  perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
+  if v_min > v_max then
+    perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
+  end if;
   if $4 is not null then
-    select q.id into v_id from public.quest_templates q where q.request_id = $4;
+    return query
+    select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.request_id = $4;
+    if found then
+      return;
+    end if;
   end if;
   for v_round in 1..1000 loop
-    exit when v_id is not null;
     begin
       v_id := worker.pick_quest(v_min, v_max, false);
       if v_id is null then
         raise exception using errcode = 'PW001';
       end if;
-      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4 where q.id = v_id;
+      return query
+      update public.quest_templates q set used = true, used_at = now(), assigned_to_character = $1, request_id = $4
+       where q.id = v_id
+      returning q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward;
+      return;
     exception when sqlstate 'PW001' then
       v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
       exit when v_held is null;
       perform worker.wait_for_item('public.quest_templates', v_held);
     end;
   end loop;
-  if v_id is null and v_max >= 1 and v_min <= 20 then
+  if v_max >= 1 and v_min <= 20 then
     perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
   end if;
-  return query
-  select q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward from public.quest_templates q where q.id = v_id;
 end $$;
 comment on function public.claim_quest_from_pool(uuid, integer, integer, text) is
 'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';

@@ -6,11 +6,16 @@
 mod claims;
 mod enqueue;
 mod ground;
+mod idle;
+mod jobs;
 mod measure;
 mod options;
 mod pgbench;
+mod refill;
 mod report;
+mod slots;
 mod tick;
+mod wake;
 
 pub use options::Options;
 
@@ -25,7 +30,13 @@ const GROUPS: &[Group] = &[
     ("drained", claims::drained),
     ("enqueue", enqueue::singly),
     ("batch", enqueue::batch),
+    ("wake", wake::wake),
+    ("jobs", jobs::jobs),
+    ("idle", idle::idle),
     ("tick", tick::tick),
+    ("refill", refill::refill),
+    ("share", refill::share),
+    ("slots", slots::slots),
 ];
 
 /// What a group works with.

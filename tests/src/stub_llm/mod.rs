@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 type Answers = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
@@ -30,6 +31,9 @@ struct State {
     number: u64,
     in_flight: usize,
     most_in_flight: usize,
+    /// The time of all chat requests together, up to `counted`.
+    busy: Duration,
+    counted: Option<Instant>,
 }
 
 /// The server. Dropping it closes its port.
@@ -110,6 +114,18 @@ impl StubLlm {
         self.state().in_flight
     }
 
+    /// How many chat requests were begun so far.
+    pub fn chats_begun(&self) -> u64 {
+        self.state().number
+    }
+
+    /// How long all chat requests took together so far: two at once for a second are two seconds.
+    pub fn busy(&self) -> Duration {
+        let mut state = self.state();
+        state.count_time();
+        state.busy
+    }
+
     /// From now on connections are refused.
     pub fn close(&mut self) {
         if let Some(listener) = self.listener.take() {
@@ -169,6 +185,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
     let (reply, filled) = {
         let mut state = state.lock().expect("stub state");
         let answer = state.take(&request);
+        state.count_time();
         state.in_flight += usize::from(chat);
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
         answer
@@ -177,10 +194,20 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
         Some(reply) => reply.write(stream, &request, &filled),
         None => reply::write_json(stream, 200, &[], &models()),
     };
-    state.lock().expect("stub state").in_flight -= usize::from(chat);
+    let mut state = state.lock().expect("stub state");
+    state.count_time();
+    state.in_flight -= usize::from(chat);
 }
 
 impl State {
+    /// Whenever the number of requests in flight is about to change.
+    fn count_time(&mut self) {
+        let now = Instant::now();
+        if let Some(before) = self.counted.replace(now) {
+            self.busy += (now - before) * self.in_flight as u32;
+        }
+    }
+
     /// The reply to a request (none: the list of models) and a well-formed item for it.
     fn take(&mut self, request: &Request) -> (Option<Reply>, Value) {
         self.requests.push(request.clone());
