@@ -6,6 +6,7 @@ use crate::account::{give_to_server, server_command};
 use crate::install::{self, temporary_folder};
 use crate::paths::pg_bin;
 use crate::wait::{BOUND, wait_until};
+use postgres::error::SqlState;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -212,6 +213,17 @@ impl Cluster {
         let mut session = self.session("postgres");
         session.run(&format!("alter system set {setting}"));
         session.run("select pg_reload_conf()");
+    }
+
+    /// A role that can log in, for all databases of the server; it may be there already.
+    pub fn role(&self, name: &str) {
+        let made = self
+            .session("postgres")
+            .batch_execute(&format!("create role {name} login"));
+        if let Err(error) = made {
+            let there = matches!(error.code().map(SqlState::code), Some("42710" | "23505"));
+            assert!(there, "create role {name}: {error:?}");
+        }
     }
 
     fn is_running(&self) -> bool {

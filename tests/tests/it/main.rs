@@ -8,6 +8,7 @@ mod claims;
 mod executor;
 mod guide;
 mod harness;
+mod hostile;
 mod install;
 mod jobs;
 mod kinds;

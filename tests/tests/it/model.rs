@@ -25,7 +25,8 @@ const MOMENT: i64 = 30;
 
 const LONGEST: usize = 80;
 
-fn setting(name: &str, default: u64) -> u64 {
+/// A number from the environment.
+pub fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| {
         text.parse().unwrap_or_else(|_| panic!("{name}: {text}"))
     })

@@ -1,21 +1,15 @@
 //! A game in full swing: rows in every state, and everything that a game adds of its own.
 
 use crate::steps::{Lease, enqueue_quests, lease_one, outcome, store_quest};
-use pg_worker_tests::{Database, Executor, Session};
+use pg_worker_tests::{Cluster, Database, Executor, Session};
 use uuid::Uuid;
 
-/// Roles belong to the server: made once, for all databases of a cluster.
-pub const ROLES: &str = "do $$
-declare
-  v_role text;
-begin
-  perform pg_advisory_xact_lock(4711);
-  foreach v_role in array array['backup_game', 'backup_gpu', 'backup_teller'] loop
-    if not exists (select from pg_roles where rolname = v_role) then
-      execute format('create role %I login', v_role);
-    end if;
-  end loop;
-end $$";
+/// Roles belong to the server: made once, for all its databases.
+pub fn make_roles(cluster: &Cluster) {
+    for role in ["backup_game", "backup_gpu", "backup_teller"] {
+        cluster.role(role);
+    }
+}
 
 /// What is the game's own, on our tables and beside them.
 const OWN: &str = "
@@ -74,7 +68,7 @@ pub struct UnderWay {
 /// Fills a database that has the tables.
 pub fn play(database: &Database) -> UnderWay {
     let mut session = database.session();
-    session.run(ROLES);
+    make_roles(database.cluster());
     session.run(OWN);
     // Finished jobs, items of all kinds, an account of tokens.
     Executor::on(database).succeeds("once");

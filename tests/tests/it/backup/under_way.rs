@@ -1,7 +1,7 @@
 //! A restore that is watched: background worker and executor are there before the database is whole.
 //! They would find empty pools, tables without their unique indexes, jobs without triggers.
 
-use super::game::{ROLES, goes_on, play};
+use super::game::{goes_on, make_roles, play};
 use crate::steps::let_worker_go_round;
 use pg_worker_tests::backup::{Backup, Way};
 use pg_worker_tests::{BOUND, Cluster, Database, Executor, Session};
@@ -18,7 +18,7 @@ fn rows(session: &mut Session) -> String {
 #[test]
 fn nobody_touches_a_database_that_is_being_restored() {
     let cluster = Cluster::own(&["pg_worker_ext.tick_interval = 1"]);
-    cluster.session("postgres").run(ROLES);
+    make_roles(&cluster);
     let source = Database::quiet();
     let under_way = play(&source);
     // Whole, its pools are full: whoever refills one has not seen all of it.
