@@ -1089,8 +1089,10 @@ begin
   if worker.is_former('public.worker_jobs') then
     return;
   end if;
-  create or replace trigger job_inserted before insert on public.worker_jobs
-    for each row execute function worker.job_inserted();
+  -- Where the native library is, it takes plain jobs by itself and calls worker.job_inserted() for all others.
+  execute format('create or replace trigger job_inserted before insert on public.worker_jobs
+    for each row execute function worker.%I()',
+    case when to_regprocedure('worker.accept_job()') is null then 'job_inserted' else 'accept_job' end);
   create or replace trigger job_status_changed before update of status on public.worker_jobs
     for each row when (old.status is distinct from new.status) execute function worker.job_status_changed();
   create or replace trigger job_enqueued after insert on public.worker_jobs
@@ -1377,6 +1379,16 @@ begin
   end if;
 end $$;
 
+create or replace function worker.check_leases(p_job_ids uuid[], p_lease_tokens uuid[]) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if p_job_ids is null then
+    perform worker.refuse('p_job_ids', null, 'a list of job ids');
+  elsif cardinality(p_job_ids) is distinct from cardinality(p_lease_tokens) then
+    perform worker.refuse('p_lease_tokens', cardinality(p_lease_tokens)::text || ' tokens', 'one token for each job');
+  end if;
+end $$;
+
 create or replace function worker.heartbeat(p_job_ids uuid[], p_lease_tokens uuid[], p_lease_seconds integer default 30)
 returns table (job_id uuid, outcome text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -1386,11 +1398,7 @@ declare
 begin
   perform worker.require_read_committed();
   perform worker.check_lease_seconds(p_lease_seconds);
-  if p_job_ids is null then
-    perform worker.refuse('p_job_ids', null, 'a list of job ids');
-  elsif cardinality(p_job_ids) is distinct from cardinality(p_lease_tokens) then
-    perform worker.refuse('p_lease_tokens', cardinality(p_lease_tokens)::text || ' tokens', 'one token for each job');
-  end if;
+  perform worker.check_leases(p_job_ids, p_lease_tokens);
   -- In the order of ids, as everything that locks several jobs.
   for v_lease in select * from unnest(p_job_ids, p_lease_tokens) as l(id, token) order by l.id loop
     update public.worker_jobs j
@@ -1454,6 +1462,46 @@ end $$;
 comment on function worker.complete_job(uuid, uuid) is
 'Finishes a job whose items are all stored. outcome: completed; incomplete (nothing changed); already done (this token finished it before); cancelled; lease lost.';
 
+create or replace function worker.complete_jobs(p_job_ids uuid[], p_lease_tokens uuid[])
+returns table (job_id uuid, lease_token uuid, outcome text, reason text)
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  v_done uuid[];
+begin
+  perform worker.require_read_committed();
+  perform worker.check_leases(p_job_ids, p_lease_tokens);
+  -- In the order of ids, as everything that locks several jobs; what stands here is asked again under the lock.
+  with mine as (
+    select j.id from public.worker_jobs j join unnest(p_job_ids, p_lease_tokens) as l(id, token) on j.id = l.id and j.lease_token = l.token
+     where j.status = 'running' and j.stored >= j.asked
+     order by j.id for update of j),
+  done as (
+    update public.worker_jobs j
+       set status = 'completed', lease_expires_at = null, error_message = null, result = worker.job_result(j.asked, j.stored, j.progress)
+      from mine where j.id = mine.id
+    returning j.lease_token, j.job_type, j.parameters),
+  settled as (
+    -- Who notes a failure just now is not waited for: with several pools in hand that could close a circle.
+    delete from worker.pool_trouble t
+     where (t.kind, t.scope) in (
+       select x.kind, x.scope from worker.pool_trouble x
+        where exists (select from done d join worker.kinds k on k.job_type = d.job_type and k.min_size is not null
+                       where k.kind = x.kind and x.scope in (coalesce(d.parameters ->> k.scope_parameter, ''), '*'))
+          for update skip locked))
+  select array_agg(d.lease_token) into v_done from done d;
+  return query
+  select l.id, l.token,
+         case when l.token = any (v_done) then 'completed' when s.state = 'held' then 'incomplete' else s.state end,
+         case when s.state = 'held' then format('%s of %s items are stored', j.stored, j.asked) end
+    from unnest(p_job_ids, p_lease_tokens) as l(id, token)
+   cross join lateral worker.lease_state(l.id, l.token) s(state)
+    left join public.worker_jobs j on j.id = l.id
+   order by l.id;
+end $$;
+comment on function worker.complete_jobs(uuid[], uuid[]) is
+'worker.complete_job for several jobs at once, with one commit. outcome per job: completed; incomplete (nothing changed); already done (this token finished it before); cancelled; lease lost.';
+
 create or replace function worker.fail_job(p_job_id uuid, p_lease_token uuid, p_error text, p_permanent boolean default false)
 returns table (outcome text, reason text)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -1515,8 +1563,10 @@ comment on function worker.release_job(uuid, uuid, integer, text) is
 'Gives a job back that could not be done now (no model, shutting down): the attempt is not charged, the job is due again in p_delay_seconds (0 to 86400). outcome: released; already done; cancelled; lease lost.';
 
 create or replace function worker.job_result(p_asked integer, p_stored integer, p_progress jsonb) returns jsonb
-language sql immutable set search_path = pg_catalog, pg_temp
-return jsonb_build_object('asked', p_asked, 'stored', p_stored) || p_progress;
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return jsonb_build_object('asked', p_asked, 'stored', p_stored) || p_progress;
+end $$;
 comment on function worker.job_result(integer, integer, jsonb) is
 'The result of a job: asked, stored, and its progress (rejected by reason, duplicates, tokens, seconds, model).';
 

@@ -73,8 +73,10 @@ begin
   if worker.is_former('public.worker_jobs') then
     return;
   end if;
-  create or replace trigger job_inserted before insert on public.worker_jobs
-    for each row execute function worker.job_inserted();
+  -- Where the native library is, it takes plain jobs by itself and calls worker.job_inserted() for all others.
+  execute format('create or replace trigger job_inserted before insert on public.worker_jobs
+    for each row execute function worker.%I()',
+    case when to_regprocedure('worker.accept_job()') is null then 'job_inserted' else 'accept_job' end);
   create or replace trigger job_status_changed before update of status on public.worker_jobs
     for each row when (old.status is distinct from new.status) execute function worker.job_status_changed();
   create or replace trigger job_enqueued after insert on public.worker_jobs

@@ -5,6 +5,7 @@
 //! the second call say what the first one did.
 
 pub mod advice;
+mod ends;
 mod error;
 mod pool;
 mod rows;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::pool::Durability::{Lazy, Sure};
 use super::rows::{column, still_ours};
 use super::{
-    About, BatchEstimate, Door, DoorError, Ended, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel,
+    About, BatchEstimate, Door, DoorError, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel,
     Server, Stored,
 };
 
@@ -201,43 +201,6 @@ impl Door {
         still_ours(&column::<String>(&self.one(sql, &parameters).await?, "outcome")?)
     }
 
-    pub async fn complete_job(&self, lease: &Lease) -> Result<Ended, DoorError> {
-        let parameters: [Parameter<'_>; 2] = [(&lease.job_id, Type::UUID), (&lease.token, Type::UUID)];
-        Ended::from_row(
-            &self
-                .one("select * from worker.complete_job($1, $2)", &parameters)
-                .await?,
-        )
-    }
-
-    pub async fn fail_job(&self, lease: &Lease, reason: &str, permanent: bool) -> Result<Ended, DoorError> {
-        let parameters: [Parameter<'_>; 4] = [
-            (&lease.job_id, Type::UUID),
-            (&lease.token, Type::UUID),
-            (&reason, Type::TEXT),
-            (&permanent, Type::BOOL),
-        ];
-        Ended::from_row(
-            &self
-                .one("select * from worker.fail_job($1, $2, $3, $4)", &parameters)
-                .await?,
-        )
-    }
-
-    pub async fn release_job(&self, lease: &Lease, delay: i32, reason: &str) -> Result<Ended, DoorError> {
-        let parameters: [Parameter<'_>; 4] = [
-            (&lease.job_id, Type::UUID),
-            (&lease.token, Type::UUID),
-            (&delay, Type::INT4),
-            (&reason, Type::TEXT),
-        ];
-        Ended::from_row(
-            &self
-                .one("select * from worker.release_job($1, $2, $3, $4)", &parameters)
-                .await?,
-        )
-    }
-
     /// One round of maintenance, for databases without a background worker.
     pub async fn tick(&self) -> Result<(), DoorError> {
         self.one("select worker.tick()", &[]).await.map(drop)
@@ -324,7 +287,7 @@ impl Door {
             .map(drop)
     }
 
-    async fn one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, DoorError> {
+    pub(super) async fn one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, DoorError> {
         let mut rows = self.pool.rows(Sure, sql, parameters).await?;
         rows.pop()
             .ok_or_else(|| DoorError::Shape(format!("no row from: {sql}")))

@@ -22,13 +22,16 @@ pub enum Event {
     },
     /// Which leases, by their tokens, are gone, and why.
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
-    Closed {
-        lease: Arc<Lease>,
-        close: Close,
-        result: Result<Ended, DoorError>,
-    },
+    Closed(Vec<End>),
     Probed(Result<Host, Trouble>),
     FellBack(Result<Vec<Lease>, DoorError>),
+}
+
+/// What the database said of a job's end.
+pub struct End {
+    pub lease: Arc<Lease>,
+    pub close: Close,
+    pub result: Result<Ended, DoorError>,
 }
 
 /// One look at the queue.
@@ -121,6 +124,43 @@ fn fits(contract: i32) -> Result<(), LookError> {
     )))
 }
 
+async fn end(tools: &Tools, lease: Arc<Lease>, close: Close) -> End {
+    let door = &tools.door;
+    let result = patiently(tools.patience, || async {
+        match &close {
+            Close::Complete => door.complete_job(&lease).await,
+            Close::Fail { reason, permanent } => door.fail_job(&lease, reason, *permanent).await,
+            Close::Release { reason, delay } => door.release_job(&lease, *delay, reason).await,
+        }
+    });
+    let result = result.await;
+    End { lease, close, result }
+}
+
+async fn complete_together(tools: &Tools, leases: Vec<Arc<Lease>>) -> Vec<End> {
+    let told = patiently(tools.patience, || tools.door.complete_jobs(&leases)).await;
+    let mut ends = Vec::with_capacity(leases.len());
+    for lease in leases {
+        let result = match &told {
+            Ok(told) => told.get(&lease.token).cloned().ok_or_else(|| {
+                DoorError::Shape(format!(
+                    "worker.complete_jobs() says nothing of job {}",
+                    lease.job_id
+                ))
+            }),
+            Err(error) if error.is_temporary() => Err(error.clone()),
+            // One of them may be what is refused, or the database is of a version that ends jobs one by one.
+            Err(_) => {
+                ends.push(end(tools, lease, Close::Complete).await);
+                continue;
+            }
+        };
+        let close = Close::Complete;
+        ends.push(End { lease, close, result });
+    }
+    ends
+}
+
 impl Engine {
     pub(super) fn beat(&mut self, now: Instant) {
         if self.beating || self.book.is_empty() || now < self.next_beat {
@@ -160,21 +200,24 @@ impl Engine {
             .spawn(async move { Event::FellBack(tools.door.lease_for_empty_pool(executor, seconds).await) });
     }
 
+    /// Tells the database how jobs ended. Those that are complete are told in one call, with one commit.
     pub(super) fn report_ends(&mut self) {
-        for (lease, close) in self.book.ripe() {
+        let ripe = self.book.ripe();
+        let (complete, others): (Vec<_>, Vec<_>) =
+            ripe.into_iter().partition(|(_, close)| *close == Close::Complete);
+        let mut alone = others;
+        if complete.len() > 1 {
+            let leases = complete.into_iter().map(|(lease, _)| lease).collect();
             let tools = Arc::clone(&self.tools);
-            self.calls.spawn(async move {
-                let door = &tools.door;
-                let result = patiently(tools.patience, || async {
-                    match &close {
-                        Close::Complete => door.complete_job(&lease).await,
-                        Close::Fail { reason, permanent } => door.fail_job(&lease, reason, *permanent).await,
-                        Close::Release { reason, delay } => door.release_job(&lease, *delay, reason).await,
-                    }
-                });
-                let result = result.await;
-                Event::Closed { lease, close, result }
-            });
+            self.calls
+                .spawn(async move { Event::Closed(complete_together(&tools, leases).await) });
+        } else {
+            alone.extend(complete);
+        }
+        for (lease, close) in alone {
+            let tools = Arc::clone(&self.tools);
+            self.calls
+                .spawn(async move { Event::Closed(vec![end(&tools, lease, close).await]) });
         }
     }
 
@@ -182,7 +225,7 @@ impl Engine {
         match event {
             Ok(Event::Looked { room, result }) => return self.looked(room, result),
             Ok(Event::Beaten(beat)) => self.beaten(beat),
-            Ok(Event::Closed { lease, close, result }) => self.closed(&lease, &close, result),
+            Ok(Event::Closed(ends)) => ends.into_iter().for_each(|end| self.closed(end)),
             Ok(Event::Probed(answer)) => self.probed(answer),
             Ok(Event::FellBack(leases)) => self.fell_back(leases),
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::attempt::{ItemEnd, TRIES};
 use super::book::Close;
-use super::calls::{LookError, Looked};
+use super::calls::{End, LookError, Looked};
 use super::queue::Room;
 use super::{Engine, FALLBACK_GAP, Fatal};
 use crate::door::{DoorError, Ended, Gone, Lease};
@@ -279,7 +279,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn closed(&mut self, lease: &Lease, close: &Close, result: Result<Ended, DoorError>) {
+    pub(super) fn closed(&mut self, End { lease, close, result }: End) {
         let (job, token) = (lease.job_id, lease.token);
         let outcome = match result {
             Ok(outcome) => outcome,
@@ -297,7 +297,7 @@ impl Engine {
                 }
                 return;
             }
-            Ended::Gone(Gone::Failed(_)) | Ended::Done | Ended::RetryLater(_) => self.count_end(job, close),
+            Ended::Gone(Gone::Failed(_)) | Ended::Done | Ended::RetryLater(_) => self.count_end(job, &close),
             Ended::Gone(why) => return self.lose(token, &why),
         }
         self.book.remove(token);

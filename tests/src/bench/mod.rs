@@ -11,6 +11,7 @@ mod jobs;
 mod measure;
 mod options;
 mod pgbench;
+mod plot;
 mod refill;
 mod report;
 mod slots;
@@ -76,6 +77,9 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> String {
             bench.group = name;
             measure(&mut bench);
         }
+    }
+    if let Some(path) = &options.plot {
+        std::fs::write(path, plot::svg(&bench.report.points)).expect("write the picture");
     }
     format!("{}\n\n{}", bench.ground.describe(), bench.report.table())
 }

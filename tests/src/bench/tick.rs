@@ -33,6 +33,11 @@ pub fn tick(bench: &mut Bench) {
         });
         percentile(&times.collect::<Vec<f64>>(), 0.5)
     });
+    bench.report.point(
+        "tick by rows (1 is best)",
+        bench.options.rows as f64,
+        pair.ratio(),
+    );
     full.run("truncate worker_jobs");
     full.run("update content_pools set enabled = false");
     let figure = Figure {

@@ -126,6 +126,17 @@ pub fn outcome(session: &mut Session, function: &str, lease: &Lease, rest: &str)
     call(session, function, lease, rest).0
 }
 
+/// What `complete_jobs` says of several leases, in the order of their jobs' ids.
+#[track_caller]
+pub fn complete_together(session: &mut Session, leases: &[&Lease]) -> Vec<String> {
+    let jobs: Vec<Uuid> = leases.iter().map(|lease| lease.job).collect();
+    let tokens: Vec<Uuid> = leases.iter().map(|lease| lease.token).collect();
+    session.column(
+        "select outcome from worker.complete_jobs($1, $2)",
+        &[&jobs, &tokens],
+    )
+}
+
 /// What a heartbeat says of one lease.
 #[track_caller]
 pub fn heartbeat(session: &mut Session, lease: &Lease) -> String {

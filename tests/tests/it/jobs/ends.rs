@@ -1,12 +1,17 @@
 //! How an attempt ends: complete, fail, release, cancel, and what a retry goes on from.
 
-use crate::steps::{call, enqueue_quests, lease_one, of_job, outcome, status, store_quest};
+use crate::steps::{
+    Lease, call, complete_together, enqueue_quests, lease, lease_one, of_job, outcome, quest, status, store,
+    store_quest,
+};
 use pg_worker_tests::{Database, Session, on_both_installs};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 on_both_installs!(
     a_job_that_owes_items_is_not_completed,
+    jobs_that_are_completed_together_end_one_by_one,
+    a_batch_that_is_completed_ends_the_wait_of_its_pools,
     a_completed_job_says_what_came_of_it,
     a_call_repeated_with_its_token_is_already_done,
     a_failed_attempt_comes_back_later,
@@ -36,6 +41,50 @@ fn a_job_that_owes_items_is_not_completed(database: &Database) {
     assert_eq!(outcome, "incomplete");
     assert_eq!(reason.as_deref(), Some("1 of 2 items are stored"));
     assert_eq!(of_job(&mut session, lease.job, "worker_jobs"), before);
+}
+
+/// Each job of a batch meets its own end, and a batch of any composition may be told again.
+fn jobs_that_are_completed_together_end_one_by_one(database: &Database) {
+    let mut session = database.session();
+    for _ in 0..4 {
+        enqueue_quests(&mut session, 1);
+    }
+    let mut leases = lease(&mut session, 4);
+    leases.sort_by_key(|lease| lease.job);
+    for (lease, number) in leases[..3].iter().zip(1..) {
+        assert_eq!(store(&mut session, lease, 1, &quest(number)).outcome, "stored");
+    }
+    session.rows("select cancel_worker_job($1)", &[&leases[1].job]);
+    let stranger = Lease {
+        token: Uuid::new_v4(),
+        ..leases[2]
+    };
+    let batch = [&leases[0], &leases[1], &stranger, &leases[3]];
+    let ends = ["completed", "cancelled", "lease lost", "incomplete"];
+    assert_eq!(complete_together(&mut session, &batch), ends);
+    let statuses = leases.iter().map(|lease| status(&mut session, lease.job));
+    let statuses: Vec<String> = statuses.collect();
+    assert_eq!(statuses, ["completed", "cancelled", "running", "running"]);
+    let ends = ["already done", "cancelled", "completed", "incomplete"];
+    assert_eq!(
+        complete_together(&mut session, &leases.iter().collect::<Vec<_>>()),
+        ends
+    );
+    let result: Value = session.value("select result from worker_jobs where id = $1", &[&leases[2].job]);
+    assert_eq!((&result["asked"], &result["stored"]), (&json!(1), &json!(1)));
+}
+
+fn a_batch_that_is_completed_ends_the_wait_of_its_pools(database: &Database) {
+    let mut session = database.session();
+    session.run(
+        "insert into worker.pool_trouble values ('quest', '', 3, 'x', now(), now()), ('npc', '', 3, 'x', now(), now())",
+    );
+    enqueue_quests(&mut session, 1);
+    let lease = lease_one(&mut session);
+    store_quest(&mut session, &lease, 1);
+    assert_eq!(complete_together(&mut session, &[&lease]), ["completed"]);
+    let left: Vec<String> = session.column("select kind from worker.pool_trouble", &[]);
+    assert_eq!(left, ["npc"]);
 }
 
 fn a_completed_job_says_what_came_of_it(database: &Database) {

@@ -1,8 +1,8 @@
 //! The fence: who has lost a lease, in whatever way, can neither store nor finish anything.
 
 use crate::steps::{
-    Lease, enqueue_quests, heartbeat, lease_one, let_lease_run_out, of_job, outcome, quest, status, store,
-    store_quest,
+    Lease, complete_together, enqueue_quests, heartbeat, lease_one, let_lease_run_out, of_job, outcome,
+    quest, status, store, store_quest,
 };
 use pg_worker_tests::{Database, Session, on_both_installs};
 
@@ -25,6 +25,7 @@ fn is_shut_out(session: &mut Session, lease: &Lease) {
     assert_eq!(outcome(session, "next_item", lease, ""), "lease lost");
     assert_eq!(store(session, lease, 2, &quest(99)).outcome, "lease lost");
     assert_eq!(outcome(session, "complete_job", lease, ""), "lease lost");
+    assert_eq!(complete_together(session, &[lease]), ["lease lost"]);
     assert_eq!(outcome(session, "fail_job", lease, ", 'too late'"), "lease lost");
     assert_eq!(outcome(session, "release_job", lease, ""), "lease lost");
     let sql = "select worker.reject_item($1, $2, 1, 'schema', 'x')";

@@ -11,7 +11,7 @@ const ID: &str = "'00000000-0000-4000-8000-000000000001'::uuid";
 /// A function, its arguments, and what it says to NULL in each place: the field that it refuses, or "".
 type Case = (&'static str, &'static [(&'static str, &'static str)]);
 
-const CASES: [Case; 26] = [
+const CASES: [Case; 27] = [
     ("public.cancel_worker_job", &[(ID, "p_job_id")]),
     ("public.retry_worker_job", &[(ID, "p_job_id")]),
     (
@@ -76,6 +76,13 @@ const CASES: [Case; 26] = [
         ],
     ),
     ("worker.complete_job", &[(ID, ""), (ID, "")]),
+    (
+        "worker.complete_jobs",
+        &[
+            ("array[]::uuid[]", "p_job_ids"),
+            ("array[]::uuid[]", "p_lease_tokens"),
+        ],
+    ),
     (
         "worker.fail_job",
         &[(ID, ""), (ID, ""), ("'x'", ""), ("true", "")],
