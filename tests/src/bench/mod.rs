@@ -62,8 +62,17 @@ impl Bench<'_> {
     }
 }
 
-/// Measures what is asked for; the answer is the report. `say` hears how it goes.
-pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> String {
+/// Measures what is asked for; the answer is the report, or why that cannot be measured. `say` hears
+/// how it goes.
+pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<String, String> {
+    let names: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
+    if let Some(wrong) = options
+        .only
+        .iter()
+        .find(|wanted| !names.contains(&wanted.as_str()))
+    {
+        return Err(format!("only: '{wrong}' is not allowed: {}", names.join(", ")));
+    }
     let mut bench = Bench {
         options,
         ground: Ground::prepare(options),
@@ -81,5 +90,5 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> String {
     if let Some(path) = &options.plot {
         std::fs::write(path, plot::svg(&bench.report.points)).expect("write the picture");
     }
-    format!("{}\n\n{}", bench.ground.describe(), bench.report.table())
+    Ok(format!("{}\n\n{}", bench.ground.describe(), bench.report.table()))
 }

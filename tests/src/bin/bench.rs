@@ -5,9 +5,10 @@ use pg_worker_tests::bench::{self, Options};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => {
-            println!("{}", bench::run(&options, &mut |line| eprintln!("{line}")));
+    let options = Options::parse(std::env::args().skip(1));
+    match options.and_then(|options| bench::run(&options, &mut |line| eprintln!("{line}"))) {
+        Ok(report) => {
+            println!("{report}");
             ExitCode::SUCCESS
         }
         Err(refusal) => {

@@ -2,6 +2,7 @@
 mod adoption;
 mod background;
 mod backup;
+mod bench;
 mod chaos;
 mod circles;
 mod claims;
