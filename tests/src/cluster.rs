@@ -4,7 +4,7 @@
 use crate::Session;
 use crate::account::{give_to_server, server_command};
 use crate::install::{self, temporary_folder};
-use crate::paths::pg_bin;
+use crate::paths::{ask_pg_config, pg_config};
 use crate::wait::{BOUND, wait_until};
 use postgres::error::SqlState;
 use std::net::TcpListener;
@@ -15,6 +15,8 @@ use std::sync::{Mutex, OnceLock};
 
 /// One server with its data. Dropping it stops the server and removes the data.
 pub struct Cluster {
+    /// The programs of its PostgreSQL.
+    bin: PathBuf,
     folder: PathBuf,
     port: u16,
     postmaster: Mutex<Option<Child>>,
@@ -69,27 +71,39 @@ impl Cluster {
 
     /// A server as PostgreSQL ships it, durability included, preloaded: for measuring.
     pub fn as_shipped(settings: &[&str]) -> Cluster {
-        Cluster::with(&[&[PRELOADED], settings].concat())
+        Cluster::tested(&[&[PRELOADED], settings].concat())
+    }
+
+    /// A server of another PostgreSQL, with what was staged for it.
+    pub fn of(pg_config: &Path, stage: &Path, settings: &[&str]) -> Cluster {
+        let bin = ask_pg_config(pg_config, "--bindir").into();
+        let installed = install::settings_for(stage, pg_config);
+        Cluster::with(bin, &installed, &[SETTINGS, settings].concat())
     }
 
     /// A server with exactly these settings beside those that every test server has.
     pub fn start(settings: &[&str]) -> Cluster {
-        Cluster::with(&[SETTINGS, settings].concat())
+        Cluster::tested(&[SETTINGS, settings].concat())
     }
 
-    fn with(settings: &[&str]) -> Cluster {
-        let cluster = Cluster::in_new_folder();
+    /// Of the PostgreSQL under test.
+    fn tested(settings: &[&str]) -> Cluster {
+        Cluster::with(pg_config("--bindir").into(), &install::settings(), settings)
+    }
+
+    fn with(bin: PathBuf, installed: &[String], settings: &[&str]) -> Cluster {
+        let cluster = Cluster::in_new_folder(bin);
         cluster.initdb();
-        cluster.write_settings(settings);
+        cluster.write_settings(installed, settings);
         cluster.start_server();
         cluster
     }
 
     /// A hot standby of a running server, preloaded, with further lines for `postgresql.conf`.
     pub fn standby_of(primary: &Cluster, settings: &[&str]) -> Cluster {
-        let cluster = Cluster::in_new_folder();
+        let cluster = Cluster::in_new_folder(primary.bin.clone());
         let primary = primary.url("postgres", "postgres");
-        let mut copy = server_command(&pg_bin("pg_basebackup"));
+        let mut copy = server_command(&cluster.bin.join("pg_basebackup"));
         copy.args(["--write-recovery-conf", "--checkpoint", "fast", "--pgdata"]);
         let out = copy.arg(cluster.data()).args(["--dbname", &primary]).output();
         let out = out.expect("pg_basebackup");
@@ -98,15 +112,16 @@ impl Cluster {
             "pg_basebackup: {}",
             String::from_utf8_lossy(&out.stderr)
         );
-        cluster.write_settings(&[SETTINGS, &[PRELOADED], settings].concat());
+        cluster.write_settings(&install::settings(), &[SETTINGS, &[PRELOADED], settings].concat());
         cluster.start_server();
         cluster
     }
 
-    fn in_new_folder() -> Cluster {
+    fn in_new_folder(bin: PathBuf) -> Cluster {
         let folder = temporary_folder("pgw-");
         give_to_server(&folder);
         Cluster {
+            bin,
             folder,
             port: free_port(),
             postmaster: Mutex::new(None),
@@ -115,7 +130,7 @@ impl Cluster {
     }
 
     fn initdb(&self) {
-        let out = server_command(&pg_bin("initdb"))
+        let out = server_command(&self.bin.join("initdb"))
             .args([
                 "-A",
                 "trust",
@@ -137,13 +152,13 @@ impl Cluster {
         );
     }
 
-    fn write_settings(&self, settings: &[&str]) {
+    fn write_settings(&self, installed: &[String], settings: &[&str]) {
         let mut text = format!(
             "port = {}\nunix_socket_directories = '{}'\n{ADDRESS}\n",
             self.port,
             self.folder.display()
         );
-        for line in install::settings()
+        for line in installed
             .iter()
             .map(String::as_str)
             .chain(settings.iter().copied())
@@ -162,7 +177,7 @@ impl Cluster {
             .append(true)
             .open(self.log_path())
             .expect("server log");
-        let child = server_command(&pg_bin("postgres"))
+        let child = server_command(&self.bin.join("postgres"))
             .arg("-D")
             .arg(self.data())
             .stdout(Stdio::null())

@@ -1,7 +1,7 @@
 //! The built extension where a private server finds it, without touching the system's folders.
 
 use crate::guardian;
-use crate::paths::{self, pg_config, pg_major, stage};
+use crate::paths::{self, pg_config, stage};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -59,7 +59,7 @@ fn run(command: &mut Command) {
 
 /// The settings with which a server finds the staged control file, SQL and library.
 pub fn settings() -> Vec<String> {
-    settings_for(readable_stage())
+    settings_for(readable_stage(), &paths::pg_config_path())
 }
 
 /// The same for a platform that runs the extension's script as a superuser, whoever calls CREATE EXTENSION.
@@ -78,20 +78,16 @@ pub fn trusting_settings() -> Vec<String> {
     assert!(text.contains("trusted = false"));
     std::fs::write(&control, text.replace("trusted = false", "trusted = true")).expect("write");
     run(Command::new("chmod").arg("-R").arg("a+rX").arg(&folder));
-    settings_for(&folder)
+    settings_for(&folder, &paths::pg_config_path())
 }
 
-fn settings_for(stage: &Path) -> Vec<String> {
+/// The settings for what was staged at `stage`, which the server's account may read, for this `pg_config`.
+pub fn settings_for(stage: &Path, pg_config: &Path) -> Vec<String> {
     let stage = stage.display();
-    let library = format!(
-        "dynamic_library_path = '{stage}{}:$libdir'",
-        pg_config("--pkglibdir")
-    );
-    let control = if pg_major() >= 18 {
-        format!(
-            "extension_control_path = '{stage}{}:$system'",
-            pg_config("--sharedir")
-        )
+    let ask = |option: &str| paths::ask_pg_config(pg_config, option);
+    let library = format!("dynamic_library_path = '{stage}{}:$libdir'", ask("--pkglibdir"));
+    let control = if paths::major_of(pg_config) >= 18 {
+        format!("extension_control_path = '{stage}{}:$system'", ask("--sharedir"))
     } else {
         // Debian's and Ubuntu's servers have this one; it is their own addition.
         format!("extension_destdir = '{stage}'")

@@ -24,10 +24,12 @@ pub fn read(relative: &str) -> String {
 
 /// What `pg_config` says to an option such as `--bindir`.
 pub fn pg_config(option: &str) -> String {
-    let out = Command::new(built("PG_CONFIG"))
-        .arg(option)
-        .output()
-        .expect("pg_config");
+    ask_pg_config(&built("PG_CONFIG"), option)
+}
+
+/// What a certain `pg_config` says to it.
+pub fn ask_pg_config(pg_config: &Path, option: &str) -> String {
+    let out = Command::new(pg_config).arg(option).output().expect("pg_config");
     assert!(
         out.status.success(),
         "pg_config {option}: {}",
@@ -39,6 +41,11 @@ pub fn pg_config(option: &str) -> String {
         .to_owned()
 }
 
+/// The `pg_config` of the PostgreSQL under test.
+pub fn pg_config_path() -> PathBuf {
+    built("PG_CONFIG")
+}
+
 /// A program of the PostgreSQL under test.
 pub fn pg_bin(program: &str) -> PathBuf {
     static BINDIR: OnceLock<PathBuf> = OnceLock::new();
@@ -47,7 +54,12 @@ pub fn pg_bin(program: &str) -> PathBuf {
 
 /// The major version of the PostgreSQL under test.
 pub fn pg_major() -> u32 {
-    let version = pg_config("--version");
+    major_of(&built("PG_CONFIG"))
+}
+
+/// The major version of another one.
+pub fn major_of(pg_config: &Path) -> u32 {
+    let version = ask_pg_config(pg_config, "--version");
     let digits = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
     digits[..end]

@@ -16,6 +16,7 @@ mod kinds;
 mod llama;
 mod model;
 mod network;
+mod pg_upgrade;
 mod plans;
 mod poolers;
 mod queue;
