@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PREFIX ?= /usr/local
 export PREFIX
 
-.PHONY: help demo test test-all chaos bench install install-extension install-executor sql lint
+.PHONY: help demo test test-all chaos bench dist test-containers install install-extension install-executor sql lint
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,12 @@ install-extension: ## The extension's half of install
 
 install-executor: ## The executor's half of install
 	@scripts/install.sh executor
+
+dist: ## The executor as one static program and as a loadable image, below target/dist
+	@scripts/dist.sh
+
+test-containers: ## Build both images and run every compose command of the guide (podman; made base images)
+	@scripts/suites/containers.sh
 
 sql: ## Write sql/pg_worker_ext.sql, the single file for a PostgreSQL without the native extension
 	@cargo run --quiet --package xtask -- sql

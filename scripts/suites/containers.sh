@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
-# compose.yaml and its images in a container engine: the guide's podman-compose lines (podman or docker, 20 minutes)
+# compose.yaml, both Dockerfiles and make dist in podman: every compose line of the guide (podman or docker, debootstrap where no registry is; 30 minutes)
 set -euo pipefail
 . "$(dirname "$0")/../common.sh"
+. "$(dirname "$0")/../podman-env.sh"
 
-skip() { say "skipped: $*"; say "0 passed, 0 failed, 1 skipped"; exit 0; }
-
+work=$(mktemp -d "${TMPDIR:-/tmp}/containers.XXXXXX")
+trap 'rm -rf "$work"' EXIT
 if command -v podman-compose >/dev/null; then
-  compose=(podman-compose)
+  compose=(podman-compose) engine=podman
+  podman_env "$work"
 elif docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
-  compose=(docker compose)
+  compose=(docker compose) engine=docker
 else
-  skip "neither podman-compose nor docker compose with a running engine is here"
+  skip_suite "neither podman-compose nor docker compose with a running engine is here"
+fi
+if [ $engine = podman ] && [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null; then
+  "$ROOT/scripts/base-images.sh" || skip_suite "the base images could not be made"
 fi
 
 # A copy, so that the settings of whoever runs this are left alone.
-copy=$(mktemp -d "${TMPDIR:-/tmp}/containers.XXXXXX")
+copy=$work/copy
+mkdir "$copy"
 git -C "$ROOT" archive HEAD | tar -x -C "$copy"
 cd "$copy"
 health=3902
@@ -24,7 +30,7 @@ POSTGRES_PASSWORD=suite
 POSTGRES_PORT=54329
 WORKER_PORT=$health
 ENV
-down() { "${compose[@]}" --profile postgres down -v >/dev/null 2>&1 || true; rm -rf "$copy"; }
+down() { "${compose[@]}" --profile postgres down -v >/dev/null 2>&1 || true; rm -rf "$work"; }
 trap down EXIT
 
 passed=0 failed=0
@@ -38,22 +44,56 @@ within_a_minute() {
   until "$@" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || return 1; sleep 1; done
 }
 # Over TCP: while the image makes its data directory the server listens on its socket alone.
-in_database() { "${compose[@]}" exec -T postgres psql -h 127.0.0.1 -U postgres -d game -v ON_ERROR_STOP=1 -qAtc "$1"; }
+in_database() { "${compose[@]}" exec -T postgres psql "postgres://postgres:suite@127.0.0.1/game" -v ON_ERROR_STOP=1 -qAtc "$1" </dev/null; }
 pools_are_full() { [ "$(in_database 'select bool_and(available >= minimum) from content_pool_status')" = t ]; }
-served() { [ "$(in_database "select worker.about() -> 'background_worker'")" = true ]; }
+served() { [ "$(in_database "select worker.native_info() -> 'background_worker'")" = true ]; }
+in_worker() { "${compose[@]}" exec -T worker "$@" </dev/null; }
+has_variable() { in_worker env | grep -q '^DATABASE_URL='; }
+is_nobody() { [ "$(container_of worker '{{.Config.User}}')" = 65532:65532 ]; }
+container_of() { $engine inspect --format "$2" "$($engine ps --format '{{.Names}}' | grep "[_-]$1[_-]" | head -n 1)"; }
+cannot_write() { ! in_worker sh -c 'echo x >/usr/local/x' >/dev/null 2>&1; }
+restarts() { [ "$(container_of worker '{{.HostConfig.RestartPolicy.Name}}')" = unless-stopped ]; }
+job_done() { [ "$(in_database "select status from worker_jobs where id = '$job'")" = completed ]; }
+follows_log() { timeout 5 "${compose[@]}" logs -f worker >"$work/log" 2>&1 || true; grep -q 'listening\|database' "$work/log"; }
+says_health() { curl -fsS "http://localhost:$health/health" | grep -q '"status": *"success"'; }
+megabytes() { $engine image inspect --format '{{.Size}}' "$1" | awk '{printf "%.0f MB", $1 / 1e6}'; }
+resident() { awk '/VmRSS/ {printf "%.1f MB", $2 / 1024}' "/proc/$(container_of worker '{{.State.Pid}}')/status"; }
 
 check "the images are built" "${compose[@]}" --profile postgres build
+say "    pg-worker-executor: $(megabytes pg-worker-executor), postgres-worker: $(megabytes postgres-worker)"
 check "PostgreSQL starts" "${compose[@]}" --profile postgres up -d postgres
 check "PostgreSQL answers" within_a_minute in_database 'select 1'
 check "the extension is created" in_database 'create extension pg_worker_ext'
+began=$SECONDS
 check "worker starts alone" "${compose[@]}" up -d worker
-check "/health answers" within_a_minute curl -fsS "http://localhost:$health/health"
-check "healthcheck inside" "${compose[@]}" exec -T worker pg-worker-executor healthcheck
-check "the variables are inside" "${compose[@]}" exec -T worker env
+check "/health answers from outside" within_a_minute says_health
 check "pools fill" within_a_minute pools_are_full
+say "    pools are full $((SECONDS - began)) s after the executor's start; it has $(resident) of memory"
 check "the background worker runs" served
-check "worker restarts" "${compose[@]}" restart worker
-check "/health answers again" within_a_minute curl -fsS "http://localhost:$health/health"
-check "worker logs" "${compose[@]}" logs worker
+job=$(in_database "select enqueue_worker_job('generate_quests', '{\"count\": 3}', 1)")
+check "a job enqueued in one container is stored by the other" within_a_minute job_done
+check "healthcheck inside" in_worker pg-worker-executor healthcheck
+check "the variables are inside" has_variable
+check "it is not root" is_nobody
+check "its root is read-only" cannot_write
+check "it starts again after a reboot" restarts
+check "podman-compose ps" "${compose[@]}" ps
+check "podman-compose logs -f worker" follows_log
+check "podman-compose restart worker" "${compose[@]}" restart worker
+check "/health answers again" within_a_minute says_health
+check "podman-compose logs worker" "${compose[@]}" logs worker
+
+"${compose[@]}" stop worker >/dev/null 2>&1 || true
+"${compose[@]}" rm -f worker >/dev/null 2>&1 || $engine rm -f "$($engine ps -a --format '{{.Names}}' | grep '[_-]worker[_-]' | head -n 1)" >/dev/null 2>&1 || true
+$engine rmi -f pg-worker-executor >/dev/null 2>&1 || true
+check "make dist" "$ROOT/scripts/dist.sh"
+image=$(compgen -G "${CARGO_TARGET_DIR:-$ROOT/target}/dist/*.image.tar" | head -n 1)
+check "its image is loaded" $engine load -q -i "$image"
+say "    the image of make dist: $(megabytes pg-worker-executor)"
+check "it starts without a build" "${compose[@]}" up -d --no-build worker
+check "its /health answers" within_a_minute says_health
+check "its healthcheck" in_worker pg-worker-executor healthcheck
+check "the variables are inside it too" has_variable
+say "    it has $(resident) of memory"
 say "$passed passed, $failed failed, 0 skipped"
 [ "$failed" = 0 ]

@@ -7,6 +7,7 @@ mod chaos;
 mod circles;
 mod claims;
 mod executor;
+mod failover;
 mod guide;
 mod harness;
 mod hostile;

@@ -16,13 +16,14 @@ const USE: &str = "
     create role game login; select worker.grant_backend('game');
     create role gpu login; select worker.grant_executor('gpu')";
 
-/// Rows of every table, and who may do what, as one text each.
+/// Rows of every table, and who may do what, as one text each. An owner's rights grow by themselves: 17 has one more.
 const STATE: [&str; 4] = [
     "select string_agg(format('%s %s', r, (xpath('/row/c/text()', query_to_xml(format('select md5(string_agg(t::text, ''|'' order by t::text)) as c from %s t', r), false, true, '')))[1]), ', ' order by r::text)
        from worker.our_relations() r join pg_class c on c.oid = r where c.relkind = 'r' and r::text <> 'worker.executors'",
-    "select string_agg(format('%s %s', r, c.relacl), ', ' order by r::text) from worker.our_relations() r join pg_class c on c.oid = r",
+    "select string_agg(format('%s %s %s', r, a.grantee::regrole, a.privilege_type), ', ' order by r::text, a.grantee, a.privilege_type)
+       from worker.our_relations() r join pg_class c on c.oid = r cross join aclexplode(c.relacl) a where a.grantee <> c.relowner",
     "select string_agg(format('%s %s %s', f, p.proowner::regrole, p.proacl), ', ' order by f::text) from worker.our_functions() f join pg_proc p on p.oid = f",
-    "select string_agg(pg_get_triggerdef(oid), ', ' order by 1) from pg_trigger where not tgisinternal",
+    "select string_agg(pg_get_triggerdef(oid), ', ' order by tgrelid::regclass::text, tgname) from pg_trigger where not tgisinternal",
 ];
 
 fn state(session: &mut Session) -> Vec<String> {
