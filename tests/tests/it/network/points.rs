@@ -5,7 +5,7 @@
 use super::{Far, completes, slow_model, wait_stored};
 use crate::steps::enqueue_quests;
 use pg_worker_tests::wait::wait_for;
-use pg_worker_tests::{BOUND, Executor, Reply, StubLlm, Trap};
+use pg_worker_tests::{BOUND, Executor, Reply, Session, StubLlm, Trap};
 
 const ITEMS: i64 = 4;
 
@@ -37,6 +37,7 @@ impl Call {
 /// Kills an executor at that point, and has another one finish the job in so many attempts in all.
 fn killed_at(call: Call, trap: Trap, attempts: i64) {
     let (mut far, model) = (Far::new(), slow_model());
+    nobody_watches(&mut far.session);
     let victim = far.executor(&model).env("WORKER_LEASE_SECONDS", "5");
     if call == Call::Lease {
         far.proxy.trap(call.function(), trap);
@@ -61,6 +62,14 @@ fn killed_at(call: Call, trap: Trap, attempts: i64) {
     model.answers(|_| Reply::Good);
     let _heir = Executor::on(&far.database).model(&model).start();
     completes(&mut far.session, job, ITEMS, attempts);
+}
+
+/// So that it is the lease's end, always, that tells of an executor's: which attempt is charged is then no
+/// question of which of the two is noticed first.
+fn nobody_watches(session: &mut Session) {
+    session.run(
+        "create or replace function worker.show_presence(p_executor uuid) returns boolean language sql return false",
+    );
 }
 
 /// Both sides of a call, in so many attempts when it is lost and when it was done.
@@ -104,6 +113,7 @@ fn killed_around_the_release_of_a_polite_end() {
 #[test]
 fn killed_while_the_model_writes() {
     let (mut far, model) = (Far::new(), StubLlm::start());
+    nobody_watches(&mut far.session);
     model.script([Reply::Good, Reply::Stall]);
     let victim = far.executor(&model).env("WORKER_LEASE_SECONDS", "5").start();
     let job = enqueue_quests(&mut far.session, ITEMS as i32);
