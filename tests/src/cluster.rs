@@ -1,6 +1,8 @@
 //! Private PostgreSQL clusters. Three are shared by all tests of a process, each made by the first
 //! test that wants it; a test that restarts, kills or configures a server starts its own.
 
+mod kin;
+
 use crate::Session;
 use crate::account::{give_to_server, server_command};
 use crate::install::{self, temporary_folder};
@@ -95,24 +97,6 @@ impl Cluster {
         let cluster = Cluster::in_new_folder(bin);
         cluster.initdb();
         cluster.write_settings(installed, settings);
-        cluster.start_server();
-        cluster
-    }
-
-    /// A hot standby of a running server, preloaded, with further lines for `postgresql.conf`.
-    pub fn standby_of(primary: &Cluster, settings: &[&str]) -> Cluster {
-        let cluster = Cluster::in_new_folder(primary.bin.clone());
-        let primary = primary.url("postgres", "postgres");
-        let mut copy = server_command(&cluster.bin.join("pg_basebackup"));
-        copy.args(["--write-recovery-conf", "--checkpoint", "fast", "--pgdata"]);
-        let out = copy.arg(cluster.data()).args(["--dbname", &primary]).output();
-        let out = out.expect("pg_basebackup");
-        assert!(
-            out.status.success(),
-            "pg_basebackup: {}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-        cluster.write_settings(&install::settings(), &[SETTINGS, &[PRELOADED], settings].concat());
         cluster.start_server();
         cluster
     }

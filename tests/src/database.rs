@@ -88,6 +88,16 @@ impl<'c> Database<'c> {
         Psql::new(self).file("sql/pg_worker_ext.sql").succeeds();
     }
 
+    /// The database of the same name in another cluster, which is there already.
+    pub fn in_cluster<'o>(&self, cluster: &'o Cluster) -> Database<'o> {
+        let name = self.name.clone();
+        Database {
+            cluster,
+            name,
+            kept: true,
+        }
+    }
+
     /// A session of the superuser.
     #[track_caller]
     pub fn session(&self) -> Session {

@@ -2,6 +2,8 @@
 //! itself, gives way, comes back, and stops when it is told to.
 
 mod databases;
+mod owner;
+mod prepared;
 mod standby;
 mod stops;
 mod trouble;

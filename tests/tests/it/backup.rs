@@ -2,6 +2,8 @@
 //! game's own included, and jobs go on.
 
 mod game;
+mod pg_upgrade;
 mod rights;
+mod row_security;
 mod under_way;
 mod whole;

@@ -1,6 +1,8 @@
 //! Installing, leaving and coming back: both installs give the promised names, and nothing but DROP
 //! TABLE takes a row away.
 
+mod made_of;
+
 use pg_worker_tests::{Cluster, Database, Session};
 
 const TABLES: [&str; 8] = [

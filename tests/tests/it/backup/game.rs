@@ -82,6 +82,9 @@ pub fn play(database: &Database) -> UnderWay {
     enqueue_quests(&mut session, 2);
     let lease = lease_one(&mut session);
     store_quest(&mut session, &lease, 1);
+    session.run(
+        "update worker_jobs set lease_expires_at = now() + interval '1 hour' where lease_expires_at > now()",
+    );
     session.run(STATES);
     let claimed = claim(&mut session);
     UnderWay { lease, lost, claimed }
