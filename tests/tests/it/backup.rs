@@ -2,8 +2,8 @@
 //! game's own included, and jobs go on.
 
 mod game;
-mod pg_upgrade;
 mod rights;
 mod row_security;
+mod server_upgrade;
 mod under_way;
 mod whole;

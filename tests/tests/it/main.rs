@@ -15,6 +15,7 @@ mod install;
 mod jobs;
 mod kinds;
 mod llama;
+mod longlife;
 mod model;
 mod network;
 mod pg_upgrade;
