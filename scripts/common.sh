@@ -38,7 +38,7 @@ skip_suite() { say "skipped: $*"; say "0 passed, 0 failed, 1 skipped"; exit 0; }
 # Runs the ignored tests of a suite, named by their module, builds what they need, and ends with the closing line.
 run_ignored_tests() {
   local built name value log status=0 closing
-  cd "$ROOT"
+  cd "$ROOT" || exit 1
   if [ -z "${PG_WORKER_STAGE:-}" ] || [ -z "${PG_WORKER_EXECUTOR:-}" ]; then
     built=$(scripts/stage.sh)
     while IFS='=' read -r name value; do export "$name=$value"; done <<<"$built"

@@ -8,7 +8,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 # env is in the image because the guide asks for the variables inside; nothing else is.
-busybox() {
+static_busybox() {
   local folder=$work/busybox
   if [ "$(command -v busybox)" ] && ! ldd "$(command -v busybox)" >/dev/null 2>&1; then command -v busybox; return; fi
   command -v apt-get >/dev/null || die "a static busybox is needed: install it, then run this again"
@@ -37,7 +37,7 @@ write_image() {
   local program=$1 out=$2 root=$work/root image=$work/image layer config
   mkdir -p "$root"/{usr/local/bin,usr/bin,etc} "$image"
   cp "$program" "$root/usr/local/bin/pg-worker-executor"
-  cp "$(busybox)" "$root/usr/bin/busybox"
+  cp "$(static_busybox)" "$root/usr/bin/busybox"
   ln -s busybox "$root/usr/bin/env"
   printf 'worker:x:65532:65532::/:/bin/false\n' >"$root/etc/passwd"
   chmod 755 "$root/usr/local/bin/pg-worker-executor" "$root/usr/bin/busybox"
@@ -72,4 +72,6 @@ mkdir -p "$dist"
 build_static "$name"
 step "writing the image"
 write_image "$name" "$name.image.tar"
-ls -l "$name" "$name.image.tar" | awk '{printf "    %s  %.1f MB\n", $NF, $5 / 1e6}'
+for file in "$name" "$name.image.tar"; do
+  say "    $file  $(stat --format %s "$file" | awk '{printf "%.1f MB", $1 / 1e6}')"
+done

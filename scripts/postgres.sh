@@ -14,6 +14,7 @@ unavailable() { printf 'PostgreSQL %s: %s\n' "$version" "$*" >&2; exit 77; }
 # An apt of its own: lists, cache and a record of installed packages that is empty, so that all that is needed comes.
 apt_of() {
   local suite=$1 site
+  # shellcheck disable=SC2016 # apt's own placeholder
   site=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 2>/dev/null | grep -v security | head -n 1)
   [ -n "$site" ] || unavailable "apt has no mirror"
   mkdir -p "$apt"/{lists,archives}/partial "$apt/none"
@@ -47,7 +48,7 @@ of_debian() {
 
 of_pypi() {
   local wheel
-  command -v pip >/dev/null && command -v python3 >/dev/null || unavailable "pip is not installed"
+  if ! command -v pip >/dev/null || ! command -v python3 >/dev/null; then unavailable "pip is not installed"; fi
   wheel=$(mktemp -d)
   pip download -q --no-deps --only-binary :all: --python-version 3.11 --platform manylinux2014_x86_64 -d "$wheel" pgserver==0.1.4 >&2 ||
     unavailable "the wheel could not be downloaded"
