@@ -218,19 +218,18 @@ impl Row {
 
     /// The same row as a plain job's: with what it asks for, and due now where it does not say when.
     fn with(&self, asked: i32) -> pg_sys::HeapTuple {
+        let due = self.get::<TimestampWithTimeZone>(c"run_at").is_some();
+        if due && self.get::<i32>(c"asked") == Some(asked) {
+            return self.tuple;
+        }
         let now = unsafe { pg_sys::GetCurrentTimestamp() };
         let mut numbers = [self.number(c"asked"), self.number(c"run_at")];
         let values = [pg_sys::Datum::from(asked), pg_sys::Datum::from(now)];
-        let changed = if self.get::<TimestampWithTimeZone>(c"run_at").is_none() {
-            2
-        } else {
-            1
-        };
         unsafe {
             pg_sys::heap_modify_tuple_by_cols(
                 self.tuple,
                 self.shape,
-                changed,
+                if due { 1 } else { 2 },
                 numbers.as_mut_ptr(),
                 values.as_ptr().cast_mut(),
                 [false, false].as_ptr().cast_mut(),
@@ -239,6 +238,6 @@ impl Row {
     }
 
     unsafe fn descriptor(&self) -> pgrx::PgTupleDesc<'static> {
-        unsafe { pgrx::PgTupleDesc::from_pg_copy(self.shape) }
+        unsafe { pgrx::PgTupleDesc::from_pg_unchecked(self.shape) }
     }
 }

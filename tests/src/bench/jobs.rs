@@ -20,7 +20,7 @@ const RAW: &str = "
      where id = (select id from worker_jobs where status = 'pending' and job_type <> 'check_all_pools'
                   order by priority, run_at, id limit 1 for update skip locked)
     returning id as job \\gset
-    update worker_jobs set status = 'completed', completed_at = now(), lease_expires_at = null where id = :'job';";
+    update worker_jobs set status = 'completed', completed_at = now(), lease_expires_at = null where id = :job;";
 const CLIENTS: u32 = 10;
 const LONGEST: Duration = Duration::from_secs(300);
 

@@ -52,13 +52,20 @@ pub struct Bench<'a> {
 
 impl Bench<'_> {
     fn pair(&mut self, figure: &report::Figure, pair: &measure::Pair) {
-        (self.say)(&format!("  {}: {:.2}", figure.what, pair.ratio()));
         self.report.pair(self.group, self.options, figure, pair);
+        self.tell();
     }
 
     fn alone(&mut self, what: &str, ours: &str, aim: &str) {
-        (self.say)(&format!("  {what}: {ours}"));
         self.report.alone(self.group, self.options, what, ours, aim);
+        self.tell();
+    }
+
+    /// A long run is not for nothing when it is cut off.
+    fn tell(&mut self) {
+        if let Some(line) = self.report.lines.last() {
+            (self.say)(&line.to_string());
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::measure::Pair;
+use std::fmt;
 
 /// One line of the table.
 #[derive(Clone, Debug)]
@@ -12,6 +13,20 @@ pub struct Line {
     pub ratio: String,
     pub aim: String,
     pub command: String,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Line {
+            what,
+            ours,
+            limit,
+            ratio,
+            aim,
+            command,
+        } = self;
+        write!(f, "| {what} | {ours} | {limit} | {ratio} | {aim} | `{command}` |")
+    }
 }
 
 /// One point of the picture of growth.
@@ -95,10 +110,7 @@ impl Report {
             "| what | ours | limit | ratio (of single rounds) | aim | command |\n|---|---|---|---|---|---|\n",
         );
         for line in &self.lines {
-            text.push_str(&format!(
-                "| {} | {} | {} | {} | {} | `{}` |\n",
-                line.what, line.ours, line.limit, line.ratio, line.aim, line.command
-            ));
+            text.push_str(&format!("{line}\n"));
         }
         for note in &self.notes {
             text.push_str(&format!("\n{note}"));

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 
 /// What is tried where the server does not tell how many it has.
 const SLOTS: f64 = 4.0;
-/// About half a second an item: a fast card. A slower one only makes the rest count less.
-const PIECE: Duration = Duration::from_millis(20);
-const LONGEST: Duration = Duration::from_secs(180);
+/// About two seconds an item: a fast card. A slower one only makes the rest count less.
+const PIECE: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// The server takes as long for an item however many it writes, up to its four.
 pub fn slots(bench: &mut Bench) {
     let database = Ground::database();
     let model = StubLlm::start();
     model.answers(|_| Reply::Slow(PIECE));
-    let items = 10 * bench.options.seconds as i64;
+    let items = 8 + 2 * bench.options.seconds as i64;
     let mut free = Vec::new();
     let pair = Pair::measure(bench.options.rounds.min(3), |side| {
         let setup = Executor::on(&database).model(&model);
@@ -29,8 +29,8 @@ pub fn slots(bench: &mut Bench) {
         };
         let executor = executor.start();
         if side == Side::Ours {
-            // Steps up to four and one more window.
-            work_off(&database, &model, 40);
+            // The steps up to four.
+            work_off(&database, &model, 24);
         }
         let (rate, busy) = work_off(
             &database,
