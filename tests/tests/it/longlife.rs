@@ -7,8 +7,9 @@ mod life;
 use life::{GENERATION, Life};
 use pg_worker_tests::Cluster;
 
-/// Buffers that a lease may touch, whether it finds a job or none. Each of ten priorities is one probe.
-const LEASE: i64 = 60;
+/// Buffers that a lease may touch, whether it finds a job or none. Each of ten priorities is one probe, which makes
+/// thirty; where the server plans anew it reads its catalogs, too.
+const LEASE: i64 = 150;
 /// What the queue may take on disk for a generation of jobs on the way and those just finished, in bytes.
 const ROOM: i64 = 4 << 20;
 /// What a job may leave behind while nothing can be cleaned up: five versions of its row, and their index entries.

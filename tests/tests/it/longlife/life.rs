@@ -17,6 +17,8 @@ pub struct Seen {
     /// Buffers of a lease that finds a job, and of one that finds none, after the others.
     pub lease: i64,
     pub lease_of_nothing: i64,
+    /// Large tables that one of them read from one end to the other.
+    pub scanned: Vec<String>,
     /// Table and indexes.
     pub bytes: i64,
     /// Heartbeats, and those that wrote nothing into any index.
@@ -69,6 +71,7 @@ impl<'c> Life<'c> {
         Seen {
             lease: lease.buffers,
             lease_of_nothing: lease_of_nothing.buffers,
+            scanned: [lease.scanned, lease_of_nothing.scanned].concat(),
             bytes: session.value("select pg_total_relation_size('worker_jobs')", &[]),
             beats,
             hot_beats,
