@@ -9,7 +9,7 @@ mod script;
 use pg_worker_tests::{Cluster, Database, Session};
 
 /// An installation of the guide's: full pools, jobs in every state.
-const GUIDE: &str = include_str!("adoption/guide.sql");
+pub const GUIDE: &str = include_str!("adoption/guide.sql");
 
 /// The two installs, as somebody runs them over what is there.
 #[derive(Clone, Copy)]

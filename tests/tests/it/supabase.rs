@@ -88,6 +88,16 @@ pub fn admin(cluster: &Cluster, database: &str) -> Session {
 
 /// A database of `postgres` with the game's tables and this install.
 pub fn database(cluster: &Cluster, public: Public, install: Install) -> Database<'_> {
+    database_with(cluster, public, install, GAME)
+}
+
+/// The same with other tables that were there before.
+pub fn database_with<'c>(
+    cluster: &'c Cluster,
+    public: Public,
+    install: Install,
+    before: &str,
+) -> Database<'c> {
     let database = Database::empty(cluster);
     let mut admin = admin(cluster, database.name());
     admin.run(
@@ -98,7 +108,7 @@ pub fn database(cluster: &Cluster, public: Public, install: Install) -> Database
         admin.run(SHIPPED);
     }
     let mut owner = database.session();
-    owner.run(GAME);
+    owner.run(before);
     match install {
         Install::Extension => owner.run("create extension pg_worker_ext"),
         Install::SqlOnly => database.install_sql_only(),

@@ -121,6 +121,32 @@ fn and_nothing_else(database: &Database, postgres: &mut Session, role: &str) {
     }
 }
 
+/// The guide's own tables are open to everybody there, as everything in schema public is by default.
+#[test]
+fn the_guides_tables_are_adopted_and_closed() {
+    let cluster = cluster(&["pg_worker_ext.background_worker = off"]);
+    for (public, install) in WAYS {
+        let database = super::database_with(&cluster, public, install, crate::adoption::GUIDE);
+        let mut postgres = database.session();
+        assert_eq!(
+            postgres.value::<Option<String>>("select worker.ready()", &[]),
+            None,
+            "{public:?} {install:?}"
+        );
+        assert_eq!(
+            postgres.value::<String>("select worker.about() ->> 'owner'", &[]),
+            "postgres"
+        );
+        assert_eq!(postgres.count("worker_jobs"), 14);
+        for role in ["anon", "authenticated"] {
+            let open: Vec<String> = postgres.column(OPEN, &[&role]);
+            assert_eq!(open, Vec::<String>::new(), "{role} {public:?} {install:?}");
+        }
+        postgres.run("set role service_role");
+        assert_eq!(postgres.count("claim_quest_from_pool(null)"), 1);
+    }
+}
+
 /// The API's sessions run `safeupdate`, which fails an UPDATE or DELETE without WHERE, also inside functions.
 #[test]
 fn no_function_changes_a_table_without_a_where() {
