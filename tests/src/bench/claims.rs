@@ -63,7 +63,8 @@ fn sizes(most: u64) -> Vec<u64> {
         })
 }
 
-fn thousands(rows: u64) -> String {
+/// A number of rows in words.
+pub fn thousands(rows: u64) -> String {
     match rows {
         _ if rows.is_multiple_of(1_000_000) => format!("{} million", rows / 1_000_000),
         _ => format!("{} thousand", rows / 1000),

@@ -40,7 +40,10 @@ pub fn singly(bench: &mut Bench) {
             continue;
         }
         let figure = Figure {
-            what: &format!("enqueue, one call a transaction, {clients} clients"),
+            what: &format!(
+                "enqueue, one call a transaction, {clients} client{}",
+                if clients == 1 { "" } else { "s" }
+            ),
             unit: Unit::PerSecond,
             limit: "bare INSERT",
             aim: "0.9",

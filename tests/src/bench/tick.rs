@@ -1,6 +1,7 @@
 //! A tick over much beside a tick over nothing.
 
 use super::Bench;
+use super::claims::thousands;
 use super::ground::{Ground, settle};
 use super::measure::{Pair, Side, percentile};
 use super::report::{Figure, Unit};
@@ -41,7 +42,10 @@ pub fn tick(bench: &mut Bench) {
     full.run("truncate worker_jobs");
     full.run("update content_pools set enabled = false");
     let figure = Figure {
-        what: "a tick with a million-row pool and 100 thousand finished jobs",
+        what: &format!(
+            "a tick with a pool of {} rows and 100 thousand finished jobs",
+            thousands(bench.options.rows)
+        ),
         unit: Unit::Milliseconds,
         limit: "the same on empty tables",
         aim: "under 5 ms, the same",
