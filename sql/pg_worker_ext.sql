@@ -1283,7 +1283,8 @@ create or replace function worker.lease_jobs(
 )
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+-- A planner that has not seen the table yet would read all of it, and the plan stays while the queue grows.
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
