@@ -40,7 +40,10 @@ fn stays_young(generations: usize) {
                 "generation {generation}: {seen:?}"
             );
         }
-        assert!(seen.scanned.is_empty(), "generation {generation} reads the whole table: {seen:?}");
+        assert!(
+            seen.scanned.is_empty(),
+            "generation {generation} reads the whole table: {seen:?}"
+        );
         assert!(seen.bytes <= ROOM, "generation {generation}: {seen:?}");
         assert!(
             seen.hot_beats * 10 >= seen.beats * 9,
