@@ -115,17 +115,8 @@ impl Cluster {
 
     fn initdb(&self) {
         let out = server_command(&self.bin.join("initdb"))
-            .args([
-                "-A",
-                "trust",
-                "-U",
-                "postgres",
-                "-N",
-                "-E",
-                "UTF8",
-                "--locale=C.UTF-8",
-                "-D",
-            ])
+            .args(["-A", "trust", "-U", "postgres", "-N"])
+            .args(["-E", "UTF8", "--locale=C.UTF-8", "-D"])
             .arg(self.data())
             .output()
             .expect("initdb");
