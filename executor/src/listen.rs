@@ -179,12 +179,15 @@ impl Ears {
         let arrival = async {
             while let Some(payload) = self.next().await {
                 if payload == wanted {
-                    return Some(sent.elapsed());
+                    return Ok(Some(sent.elapsed()));
                 }
                 heard.notify_one();
             }
-            None
+            // Not deaf: the next connection may hear.
+            Err(DoorError::Unreachable(
+                "the connection ended before a notification arrived".into(),
+            ))
         };
-        Ok(timeout(ECHO_BOUND, arrival).await.unwrap_or(None))
+        timeout(ECHO_BOUND, arrival).await.unwrap_or(Ok(None))
     }
 }

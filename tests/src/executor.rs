@@ -110,6 +110,9 @@ impl Drop for Executor {
         let _ = self.child.kill();
         let _ = self.child.wait();
         guardian::program_gone(self.child.id());
+        if std::thread::panicking() {
+            eprintln!("what executor {} said:\n{}", self.child.id(), self.log());
+        }
     }
 }
 
