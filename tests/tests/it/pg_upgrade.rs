@@ -2,9 +2,8 @@
 //! both and names the older one in `PG_WORKER_OLD_PG_CONFIG` and `PG_WORKER_OLD_STAGE`.
 
 use pg_worker_tests::cluster::Stop;
-use pg_worker_tests::{BOUND, Cluster, Database, Executor, Session, account, paths};
+use pg_worker_tests::{BOUND, Cluster, Database, Executor, Session};
 use std::path::PathBuf;
-use std::process::Command;
 
 const USE: &str = "
     select worker.add_kind('asteroid', 'An asteroid.', '{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}}}');
@@ -70,7 +69,7 @@ fn keeps_everything() {
     let (from, before) = used_and_stopped(name);
     let to = Cluster::own(&[]);
     to.stop_server(Stop::Fast);
-    upgrade(&from, &to);
+    to.upgrade_from(&from);
     to.start_server();
     let mut session = to.session(name);
     assert!(
@@ -98,38 +97,4 @@ fn keeps_everything() {
         .succeeds("once");
     session.run("set role game; select enqueue_worker_job('generate_dungeons', '{\"count\": 1}')");
     drop(Database::empty(&to));
-}
-
-fn upgrade(from: &Cluster, to: &Cluster) {
-    let bin = |pg_config: PathBuf| {
-        let out = Command::new(pg_config)
-            .arg("--bindir")
-            .output()
-            .expect("pg_config");
-        String::from_utf8_lossy(&out.stdout).trim().to_owned()
-    };
-    let folder = to.data().parent().expect("the cluster's folder").to_owned();
-    let out = account::server_command(&paths::pg_bin("pg_upgrade"))
-        .current_dir(&folder)
-        .args([
-            "-U",
-            "postgres",
-            "-b",
-            &bin(old("PG_WORKER_OLD_PG_CONFIG")),
-            "-B",
-            &paths::pg_config("--bindir"),
-        ])
-        .arg("-d")
-        .arg(from.data())
-        .arg("-D")
-        .arg(to.data())
-        .args(["-s", &folder.display().to_string()])
-        .output()
-        .expect("pg_upgrade");
-    assert!(
-        out.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
 }
