@@ -846,7 +846,7 @@ begin
 end $$;
 
 create or replace function worker.setup_pool(p_table text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
   v_name text := (select relname from pg_class where oid = v_table);
@@ -877,7 +877,7 @@ comment on function worker.setup_pool(text) is
 'Gives a table the columns that every pool has. Part of worker.setup().';
 
 create or replace function worker.setup_pool_triggers(p_table text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
 begin
@@ -2081,6 +2081,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan
 declare
   v_count bigint;
 begin
+  if p_item_table is null then
+    return null;
+  end if;
   -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
   if p_scope_column is null then
     execute format('select count(*) from (select from %s where not used limit $1) t', p_item_table::regclass)
@@ -2692,7 +2695,7 @@ comment on function worker.begin_claim(text, text) is
 -- would wait for each other.
 
 create or replace function worker.wait_for_item(p_table text, p_id uuid) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select from %s where id = $1 for update', p_table::regclass) using p_id;
   raise exception using errcode = 'PW001';
@@ -2700,7 +2703,7 @@ exception when sqlstate 'PW001' then
   -- The lock is given back with the block: who waits holds nothing.
 end $$;
 comment on function worker.wait_for_item(text, uuid) is
-'Waits until nobody holds this item of a pool any more.';
+'Waits until nobody holds this item of a pool any more; for NULL there is nothing to wait for.';
 
 create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -2846,7 +2849,7 @@ comment on function worker.drop_kind(text) is
 'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay. Returns false where there is no such kind.';
 
 create or replace function worker.pick_own(p_table regclass, p_look boolean) returns uuid
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;

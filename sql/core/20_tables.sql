@@ -239,7 +239,7 @@ begin
 end $$;
 
 create or replace function worker.setup_pool(p_table text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
   v_name text := (select relname from pg_class where oid = v_table);
@@ -270,7 +270,7 @@ comment on function worker.setup_pool(text) is
 'Gives a table the columns that every pool has. Part of worker.setup().';
 
 create or replace function worker.setup_pool_triggers(p_table text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_table regclass := p_table;
 begin

@@ -7,6 +7,9 @@ language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan
 declare
   v_count bigint;
 begin
+  if p_item_table is null then
+    return null;
+  end if;
   -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
   if p_scope_column is null then
     execute format('select count(*) from (select from %s where not used limit $1) t', p_item_table::regclass)

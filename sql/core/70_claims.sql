@@ -32,7 +32,7 @@ comment on function worker.begin_claim(text, text) is
 -- would wait for each other.
 
 create or replace function worker.wait_for_item(p_table text, p_id uuid) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select from %s where id = $1 for update', p_table::regclass) using p_id;
   raise exception using errcode = 'PW001';
@@ -40,7 +40,7 @@ exception when sqlstate 'PW001' then
   -- The lock is given back with the block: who waits holds nothing.
 end $$;
 comment on function worker.wait_for_item(text, uuid) is
-'Waits until nobody holds this item of a pool any more.';
+'Waits until nobody holds this item of a pool any more; for NULL there is nothing to wait for.';
 
 create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

@@ -120,7 +120,7 @@ comment on function worker.drop_kind(text) is
 'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay. Returns false where there is no such kind.';
 
 create or replace function worker.pick_own(p_table regclass, p_look boolean) returns uuid
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
   v_id uuid;
