@@ -14,6 +14,8 @@ pub struct Queue {
     looking: bool,
     /// Somebody called while a look was under way, which may have been too early to see why.
     called: bool,
+    /// There is something to tell that the look under way may not have told.
+    hurried: bool,
     /// Nothing as urgent as this is due; 0: nothing is known.
     empty_to: i32,
     next: Instant,
@@ -35,6 +37,7 @@ impl Queue {
         Self {
             looking,
             called,
+            hurried: false,
             empty_to: 0,
             next: now,
             failures: 0,
@@ -69,6 +72,7 @@ impl Queue {
 
     /// The next look is due now: there is something to tell.
     pub fn hurry(&mut self, now: Instant) {
+        self.hurried = self.looking;
         if self.is_reachable() {
             self.next = self.next.min(now);
         }
@@ -92,7 +96,11 @@ impl Queue {
     /// A look has ended. `missing`: items that each of the leased jobs still wants.
     pub fn looked(&mut self, now: Instant, poll: Duration, room: Option<Room>, missing: &[i32]) {
         (self.looking, self.greeted, self.failures) = (false, true, 0);
-        self.next = now + poll;
+        self.next = if std::mem::take(&mut self.hurried) {
+            now
+        } else {
+            now + poll
+        };
         if let Some((most, least)) = room {
             let full = missing.len() >= most;
             self.batch = if full && missing.iter().all(|items| *items <= 1) {
