@@ -33,7 +33,10 @@ thread_local! {
 }
 
 /// Takes plain jobs at once and gives all others to `worker.job_inserted()`.
-#[pg_trigger]
+// As pgrx would write it, but in place of an earlier version's too.
+#[pg_trigger(
+    sql = "create or replace function accept_job() returns trigger language c as 'MODULE_PATHNAME', '@FUNCTION_NAME@';"
+)]
 fn accept_job<'a>(
     trigger: &'a PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, AllocatedByPostgres>>, Infallible> {

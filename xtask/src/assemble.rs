@@ -1,8 +1,8 @@
 //! How the SQL pieces become one text: for the extension, for its upgrades, or for a server without it.
 //!
 //! The order: a generated function that lists the game's functions, core pieces numbered 00–79, the
-//! kinds, a generated function that calls theirs, core pieces 80–99. Lines between `-- @extension-only`, `-- @upgrade-only` or
-//! `-- @sql-only` and `-- @end` go into that text alone.
+//! kinds, a generated function that calls theirs, core pieces 80–99. Lines between
+//! `-- @extension-only`, `-- @upgrade-only` or `-- @sql-only` and `-- @end` go into that text alone.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fmt::Write;

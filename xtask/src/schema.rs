@@ -5,7 +5,7 @@
 
 use crate::assemble::Target;
 use crate::sql;
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow};
 use object::{Object, ObjectSection};
 use pgrx_sql_entity_graph::{ControlFile, PgrxSql, SqlGraphEntity, section};
 use std::fs;
@@ -22,24 +22,20 @@ pub fn write(root: &Path, library: &Path, out: &Path) -> Result<()> {
     fs::write(out, text).with_context(|| format!("writing {}", out.display()))
 }
 
-/// The SQL that turns the code of any earlier version into that of `library`: the same functions, put
-/// in place of what is there.
+/// The SQL that turns the code of any earlier version into that of `library`. Every function of a
+/// fresh install is written to be put in place of what is there, so it is the same text but for its
+/// beginning and its end.
 pub fn upgrade(root: &Path, library: &Path) -> Result<String> {
     let fresh = sql::text(root, Target::Extension)?;
     let whole = text(root, library)?;
-    ensure!(
-        whole.contains(fresh.trim()),
-        "{} was built from other SQL than stands in sql/: build it again",
-        library.display()
-    );
-    let (head, tail) = whole.split_once(fresh.trim()).unwrap_or_default();
-    let over = |text: &str| {
-        // pgrx leaves the place of the two words free in some of its texts.
-        text.replace("CREATE  FUNCTION", "CREATE OR REPLACE FUNCTION")
-            .replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION")
-    };
+    let (head, tail) = whole.split_once(fresh.trim()).with_context(|| {
+        format!(
+            "{} was built from other SQL than stands in sql/: build it again",
+            library.display()
+        )
+    })?;
     let code = sql::text(root, Target::Upgrade)?;
-    Ok(format!("{}{}{}", over(head), code.trim(), over(tail)))
+    Ok(format!("{head}{}{tail}", code.trim()))
 }
 
 /// The SQL of `library`.

@@ -3,13 +3,14 @@
 //! comes back as an event. So a slow model or a silent database never stops the heartbeats.
 //!
 //! `queue` says when to look, `book` which job gets a free slot, `attempt` makes one item, `ends`
-//! draws the conclusions.
+//! draws the conclusions, `leases` takes jobs up and gives them up.
 
 mod attempt;
 mod book;
 mod budget;
 mod calls;
 mod ends;
+mod leases;
 mod numbers;
 mod patience;
 mod queue;

@@ -168,6 +168,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_to_be_told_during_a_look_makes_another_one_due_at_once() {
+        let now = Instant::now();
+        let mut queue = greeted(now);
+        queue.begin_look(now + POLL, None);
+        queue.hurry(now + POLL);
+        queue.looked(now + POLL, POLL, None, &[]);
+        assert!(
+            queue.is_due(now + POLL),
+            "the look may have begun before there was something to tell"
+        );
+        assert_eq!(queue.begin_look(now + POLL, None), Some(None));
+        queue.looked(now + POLL, POLL, None, &[]);
+        assert!(!queue.is_due(now + POLL), "once");
+    }
+
+    #[test]
     fn an_urgent_look_that_found_nothing_says_nothing_of_the_rest() {
         let now = Instant::now();
         let mut queue = greeted(now);

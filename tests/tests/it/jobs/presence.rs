@@ -57,6 +57,17 @@ fn miss(session: &mut Session) {
     let_time_pass(session, BEYOND_THE_GRACE);
 }
 
+/// An executor that was seen to go with a job in its hands; its grace has passed.
+fn missed(database: &Database) -> (Session, Uuid, Uuid) {
+    let (mut session, executor) = (database.session(), Uuid::new_v4());
+    let life = presence(database, executor);
+    let job = enqueue_quests(&mut session, 1);
+    lease_as(&mut session, executor);
+    end(life, &mut session);
+    miss(&mut session);
+    (session, executor, job)
+}
+
 fn state(session: &mut Session, executor: Uuid) -> String {
     let sql = "select concat_ws(', ', state, reason) from worker_executors where id = $1";
     session.value(sql, &[&executor])
@@ -85,12 +96,7 @@ fn a_job_whose_executor_is_gone_goes_back_uncharged(database: &Database) {
 }
 
 fn a_reconnect_within_the_grace_keeps_the_job(database: &Database) {
-    let (mut session, executor) = (database.session(), Uuid::new_v4());
-    let life = presence(database, executor);
-    let job = enqueue_quests(&mut session, 1);
-    lease_as(&mut session, executor);
-    end(life, &mut session);
-    miss(&mut session);
+    let (mut session, executor, job) = missed(database);
     let _again = presence(database, executor);
     miss(&mut session);
     assert_eq!(rescue(&mut session), 0);
@@ -98,12 +104,7 @@ fn a_reconnect_within_the_grace_keeps_the_job(database: &Database) {
 }
 
 fn a_report_within_the_grace_keeps_the_job(database: &Database) {
-    let (mut session, executor) = (database.session(), Uuid::new_v4());
-    let life = presence(database, executor);
-    let job = enqueue_quests(&mut session, 1);
-    lease_as(&mut session, executor);
-    end(life, &mut session);
-    miss(&mut session);
+    let (mut session, executor, job) = missed(database);
     session.rows(
         "select worker.report_executor($1, '{\"state\": \"working\"}')",
         &[&executor],
