@@ -40,9 +40,13 @@ fn quests(session: &mut Session) -> Vec<Uuid> {
 #[test]
 fn a_promoted_standby_has_all_that_was_committed_and_the_executors_follow() {
     let primary = Cluster::own(&[]);
-    let database = Database::with_extension(&primary);
+    let database = Database::empty(&primary);
     let mut session = database.session();
-    session.run("update content_pools set enabled = false; create role gpu login; select worker.grant_executor('gpu')");
+    // One transaction: the background worker sees no pool that it should fill.
+    session.run(
+        "create extension pg_worker_ext; update content_pools set enabled = false;
+         create role gpu login; select worker.grant_executor('gpu')",
+    );
     let standby = synchronous_standby(&primary);
     let executors =
         ["127.0.0.2", "127.0.0.3"].map(|address| executor(&primary, &standby, database.name(), address));
