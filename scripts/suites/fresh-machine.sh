@@ -23,6 +23,7 @@ debootstrap --variant=minbase --include=git,make,ca-certificates,procps "$codena
 rm -f "$machine.log"
 cp /etc/resolv.conf "$machine/etc/resolv.conf"
 mkdir "$machine/opt/rustup"
+(cd "$ROOT" && cargo fetch --quiet --locked)
 cp -r "${CARGO_HOME:-$HOME/.cargo}" "$machine/opt/cargo"
 chmod -R a+rwX "$machine/opt/cargo"
 git clone --quiet "$ROOT" "$machine/home/project"

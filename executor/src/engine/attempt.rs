@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Tools;
 use super::numbers::{Number, Numbers};
 use super::patience::patiently;
+use super::slots::{Slots, Wish};
 use crate::door::{DoorError, Gone, ItemId, Lease, Next, Order, Rejection, Stored};
 use crate::extract;
 use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
@@ -23,6 +24,8 @@ pub enum ItemEnd {
         stored: i32,
         /// That the model wrote for it, where they are counted.
         tokens: Option<i64>,
+        /// Slots in use until then, its own included.
+        busy: usize,
     },
     /// There was nothing to begin.
     Nothing,
@@ -43,6 +46,7 @@ pub struct Attempt {
     pub generator: Arc<dyn Generator>,
     pub lease: Arc<Lease>,
     pub numbers: Arc<Numbers>,
+    pub slots: Arc<Slots>,
     /// Rejections before this one: another number draws other facets and another seed.
     pub first_try: i32,
 }
@@ -55,24 +59,29 @@ struct Lesson {
     cut_off: bool,
 }
 
-/// The job's count after the item was stored, and the item's tokens.
-type Written = (i32, Option<i64>);
+/// What became of an answer: the job's count after it was stored, or what is to be learnt from it.
+type Verdict = Result<i32, Lesson>;
 
 /// Early ends travel as errors, so that `?` carries them out.
 type Step<T> = Result<T, ItemEnd>;
 
 impl Attempt {
-    pub async fn run(self) -> ItemEnd {
-        self.item().await.unwrap_or_else(|end| end)
+    pub async fn run(self, wish: Wish) -> ItemEnd {
+        self.item(wish).await.unwrap_or_else(|end| end)
     }
 
-    async fn item(&self) -> Step<ItemEnd> {
+    async fn item(&self, mut wish: Wish) -> Step<ItemEnd> {
         let (mut order, number) = self.first_order().await?;
         let mut ask = Ask::from_order(&order);
         let mut try_no = 0;
         loop {
-            let lesson = match self.one_try(&order, &ask).await? {
-                Ok((stored, tokens)) => return Ok(ItemEnd::Stored { stored, tokens }),
+            let turn = wish.turn();
+            let slot = wish.slot().await;
+            let answer = self.generator.write(&ask).await;
+            let busy = slot.give_back();
+            let tokens = answer.as_ref().ok().and_then(|draft| draft.completion_tokens);
+            let lesson = match self.judge(&order, answer).await? {
+                Ok(stored) => return Ok(ItemEnd::Stored { stored, tokens, busy }),
                 Err(lesson) => lesson,
             };
             try_no += 1;
@@ -91,6 +100,7 @@ impl Attempt {
             if let Some(answer) = &lesson.answer {
                 ask.tell(answer, &lesson.reason);
             }
+            wish = Wish::again(&self.slots, turn);
         }
     }
 
@@ -116,9 +126,9 @@ impl Attempt {
         }
     }
 
-    /// Writes, checks and stores once. The inner result says whether it is stored.
-    async fn one_try(&self, order: &Order, ask: &Ask) -> Step<Result<Written, Lesson>> {
-        let draft = match self.generator.write(ask).await {
+    /// Checks and stores an answer.
+    async fn judge(&self, order: &Order, answer: Result<Draft, Miss>) -> Step<Verdict> {
+        let draft = match answer {
             Ok(draft) => draft,
             Err(Miss::Host(trouble)) => return Err(ItemEnd::Host(trouble)),
             Err(Miss::Job { reason, permanent }) => return Err(ItemEnd::Job { reason, permanent }),
@@ -138,7 +148,7 @@ impl Attempt {
         }
     }
 
-    async fn store(&self, order: &Order, draft: &Draft, item: &Value) -> Step<Result<Written, Lesson>> {
+    async fn store(&self, order: &Order, draft: &Draft, item: &Value) -> Step<Verdict> {
         let (id, provenance) = (self.id(order), self.provenance(order, draft));
         let door = &self.tools.door;
         // An item costs seconds of a GPU: a database that is away for a moment must not cost it.
@@ -155,7 +165,7 @@ impl Attempt {
             _ => {}
         });
         match stored {
-            Ok(Stored::Yes { stored, .. }) => Ok(Ok((stored, draft.completion_tokens))),
+            Ok(Stored::Yes { stored, .. }) => Ok(Ok(stored)),
             Ok(Stored::Duplicate(reason)) => Ok(Err(lesson(reason, None))),
             Ok(Stored::Rejected(reason)) => Ok(Err(lesson(reason, Some(item.to_string())))),
             Ok(Stored::Gone(gone)) => Err(ItemEnd::Gone(gone)),

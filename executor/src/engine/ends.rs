@@ -125,11 +125,10 @@ impl Engine {
             // Aborted by us.
             Err(error) => (error.id(), ItemEnd::Nothing),
         };
-        let busy = self.working.len();
         let Some((token, _)) = self.working.remove(&id) else {
             return;
         };
-        if let ItemEnd::Stored { tokens, .. } = end {
+        if let ItemEnd::Stored { tokens, busy, .. } = end {
             // Where nobody counts tokens, an item is an item.
             let work = tokens.map_or(1.0, |tokens| tokens as f64);
             self.budget.wrote(Instant::now(), work, busy);

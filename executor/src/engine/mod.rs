@@ -2,7 +2,7 @@
 //! (a look at the queue, a beat, an item, the report of an end, a probe) is a task of its own and
 //! comes back as an event. So a slow model or a silent database never stops the heartbeats.
 //!
-//! `queue` says when to look, `book` which job gets a free slot, `attempt` makes one item, `ends`
+//! `queue` says when to look, `book` which job gets a free slot, `slots` when, `attempt` makes one item, `ends`
 //! draws the conclusions, `leases` takes jobs up and gives them up.
 
 mod attempt;
@@ -15,6 +15,7 @@ mod numbers;
 mod patience;
 mod queue;
 mod show;
+mod slots;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use self::book::{Book, Close};
 use self::budget::Budget;
 use self::calls::{Event, Look};
 use self::queue::Queue;
+use self::slots::Slots;
 use crate::breaker::Breaker;
 use crate::door::Door;
 use crate::generator::Generator;
@@ -45,6 +47,8 @@ pub const DEAF_POLL: Duration = Duration::from_secs(5);
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// After the last item: for telling the database how its jobs ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+/// So many items for each slot may be under way: where storing takes longer than writing, that is what has to wait.
+const UNSTORED: usize = 3;
 /// How often to ask for a job of an empty pool while the model host is away.
 const FALLBACK_GAP: Duration = Duration::from_secs(5);
 
@@ -95,6 +99,7 @@ pub struct Engine {
     queue: Queue,
     breaker: Breaker,
     budget: Budget,
+    slots: Arc<Slots>,
     items: JoinSet<ItemEnd>,
     /// The lease, by its token, that each of the `items` belongs to.
     working: HashMap<Id, (Uuid, AbortHandle)>,
@@ -116,6 +121,7 @@ impl Engine {
             book: Book::default(),
             queue: Queue::new(now),
             breaker: Breaker::unproven(now, id.as_u64_pair().0),
+            slots: Slots::new(0),
             budget: Budget::new(plan.max_in_flight),
             items: JoinSet::new(),
             working: HashMap::new(),
@@ -148,6 +154,7 @@ impl Engine {
                 () = hear(self.listener.as_ref()) => self.queue.heard(),
                 Some(end) = self.items.join_next_with_id() => self.item_ended(end),
                 Some(event) = self.calls.join_next() => self.called_back(event)?,
+                () = self.slots.given_back() => {}
                 Ok(()) = self.stop.changed() => tracing::info!("stopping: no new items are begun"),
                 () = sleep_until(wake) => {}
             }
@@ -187,8 +194,11 @@ impl Engine {
     }
 
     fn begin_items(&mut self) {
+        let budget = self.budget.now();
+        self.slots.open(budget);
         while self.is_at_work()
-            && self.working.len() < self.budget.now()
+            && self.slots.free() > 0
+            && self.working.len() < UNSTORED * budget
             && let Some(held) = self.book.begin_item(self.breaker.is_closed())
         {
             let usual = &self.tools.generator;
@@ -198,19 +208,22 @@ impl Engine {
                 tools: Arc::clone(&self.tools),
                 lease: Arc::clone(&held.lease),
                 numbers: Arc::clone(&held.numbers),
+                slots: Arc::clone(&self.slots),
                 first_try: held.rejected,
             };
             let token = held.lease.token;
-            let handle = self.items.spawn(attempt.run());
+            let wish = self.slots.wish(held.lease.priority);
+            let handle = self.items.spawn(attempt.run(wish));
             self.working.insert(handle.id(), (token, handle));
         }
     }
 
     fn look(&mut self, now: Instant) {
         let budget = self.budget.now();
-        let idle = budget.saturating_sub(self.working.len());
         let may_lease = self.breaker.is_closed() && self.is_at_work();
-        let room = may_lease.then(|| self.book.room(idle, budget)).flatten();
+        let room = may_lease
+            .then(|| self.book.room(self.slots.free(), budget))
+            .flatten();
         if let Some(lease) = self.queue.begin_look(now, room) {
             let look = Look {
                 executor: self.id,

@@ -32,7 +32,7 @@ impl Engine {
             };
             facts.breaker = self.breaker.state();
             facts.jobs = self.book.len();
-            facts.in_flight = self.working.len();
+            facts.in_flight = self.slots.held();
             facts.budget = self.budget.now();
             facts.listening = self.listener.as_ref().map(Listener::ear) == Some(Ear::Hears);
         });
