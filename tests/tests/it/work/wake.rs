@@ -1,8 +1,8 @@
 //! What wakes an executor.
 
 use super::{at_rest, wait_completed, wait_stored, wait_until_idle, woken};
-use crate::steps::{enqueue, enqueue_quests};
-use pg_worker_tests::wait::wait_for;
+use crate::steps::{enqueue, enqueue_quests, of_job};
+use pg_worker_tests::wait::{wait_for, wait_until};
 use pg_worker_tests::{BOUND, Database, Executor, Reply, Session, StubLlm};
 use serde_json::json;
 use std::time::Duration;
@@ -114,6 +114,26 @@ fn an_urgent_job_starts_after_one_items_time() {
     // Dropping the executor would leave a job of 200 items running.
     session.run(&format!("select cancel_worker_job('{long}')"));
     executor.wait_for_log("cancelled");
+}
+
+#[test]
+fn the_model_writes_the_next_item_while_the_last_one_is_stored() {
+    let database = at_rest();
+    let model = StubLlm::start();
+    let executor = woken(&database)
+        .model(&model)
+        .env("WORKER_MAX_IN_FLIGHT", "1")
+        .start();
+    wait_until_idle(&executor);
+    let mut storing_waits = database.session();
+    storing_waits.run("begin; lock table quest_templates in share mode");
+    let mut session = database.session();
+    let job = enqueue_quests(&mut session, 5);
+    wait_until("a second item is asked for", BOUND, || model.chats_begun() >= 2);
+    assert_eq!(of_job(&mut session, job, "stored").as_deref(), Some("0"));
+    storing_waits.run("commit");
+    wait_completed(&mut session, job);
+    assert_eq!(model.most_in_flight(), 1);
 }
 
 #[test]
