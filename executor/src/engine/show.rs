@@ -43,8 +43,9 @@ impl Engine {
         format!("outside of WORKER_ACTIVE_HOURS ({hours})")
     }
 
-    /// What the database is told about us.
+    /// What the database is told about us: as things stand now, not as they stood a turn ago.
     pub(super) fn info(&self) -> Value {
+        self.show();
         let facts = self.tools.vitals.facts();
         json!({
             "host": host_name(),
