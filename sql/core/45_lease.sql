@@ -36,11 +36,13 @@ create or replace function worker.lease_jobs(
 )
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
--- A planner that has not seen the table yet would read all of it, and the plan stays while the queue grows.
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+-- A planner that has seen few rows would read the whole table, or another index and sort it, and the plan stays while
+-- the queue grows.
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
+  v_marks timestamptz[];
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
@@ -54,6 +56,7 @@ begin
   if p_least_priority is null or p_least_priority not between 1 and 10 then
     perform worker.refuse('p_least_priority', p_least_priority::text, 'an integer from 1 to 10');
   end if;
+  select w.run_at into v_marks from worker.low_water w;
   return query
   select l.* from worker.begin_leases(p_executor, p_lease_seconds, array(
     select pick.id
@@ -62,6 +65,7 @@ begin
        select j.id from public.worker_jobs j
         where j.status = 'pending' and j.job_type <> 'check_all_pools'
           and j.priority = level.priority and j.run_at <= v_now
+          and j.run_at >= coalesce(v_marks[level.priority], '-infinity')
         order by j.run_at, j.id
         limit p_limit
         for update skip locked) pick

@@ -27,10 +27,11 @@ begin
     end if;
     v_rescued := v_rescued + 1;
   end loop;
+  perform worker.keep_low_water();
   return v_rescued;
 end $$;
 comment on function worker.rescue_jobs() is
-'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Returns their number.';
+'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Keeps the low-water marks, too. Returns the number of jobs.';
 
 create or replace function worker.prune_jobs() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -87,10 +88,11 @@ begin
          where j.status = 'pending' and j.job_type <> 'check_all_pools'
            and j.priority = level.priority and j.run_at > v_announced
          order by j.run_at limit 1) pick),
+    (select w.walked_at + interval '1 minute' from worker.low_water w where w.run_at is not null),
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -114,7 +116,7 @@ begin
   -- A restore in progress has tables without rows, then rows without indexes, then indexes without triggers.
   select string_agg(name, ', ') into v_missing
     from unnest(array['public.worker_jobs', 'public.content_pools', 'worker.kinds', 'worker.items', 'worker.campaigns',
-                      'worker.pool_trouble', 'worker.executors', 'worker.schema_version', 'public.worker_jobs_pending',
+                      'worker.pool_trouble', 'worker.executors', 'worker.low_water', 'worker.schema_version', 'public.worker_jobs_pending',
                       'public.worker_jobs_dedupe', 'public.worker_jobs_one_pool_check', 'worker.items_title_once']) as name
    where to_regclass(name) is null;
   if v_missing is null then
@@ -122,7 +124,8 @@ begin
       from unnest(array['job_inserted', 'job_status_changed', 'job_enqueued', 'job_pending_again']) as t(name)
      where not exists (select from pg_trigger where tgrelid = 'public.worker_jobs'::regclass and tgname = t.name);
   end if;
-  if v_missing is not null then
+  -- Tables of another version lack more than that, and say so below.
+  if v_missing is not null and coalesce(worker.schema_version(), worker.version()) = worker.version() then
     return format('incomplete, missing %s: a restore is going on, or run SELECT worker.setup();', v_missing);
   end if;
   perform worker.require_ready();

@@ -52,6 +52,7 @@ begin
   perform worker.setup_table_pools();
   perform worker.setup_table_executors();
   perform worker.setup_table_usage();
+  perform worker.setup_table_low_water();
   perform worker.setup_kinds();
   perform worker.setup_own_kinds();
   if v_adopted then

@@ -7,6 +7,7 @@ mod enqueue;
 mod fence;
 mod items;
 mod lease;
+mod low_water;
 mod presence;
 mod refill;
 mod rescue;

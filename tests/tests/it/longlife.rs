@@ -79,13 +79,20 @@ fn a_held_snapshot_costs_what_is_known_and_nothing_afterwards() {
     life.generation();
     let young = life.generation();
     let mut holder = life.hold_a_snapshot();
-    let mut old = Vec::new();
+    let (mut old, mut leases) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         old.push(life.generation());
+        life.rest();
+        let (lease, lease_of_nothing) = life.leases();
+        leases.push((lease.buffers, lease_of_nothing.buffers));
     }
-    println!("before: {young:?}\nheld: {old:#?}");
+    println!("before: {young:?}\nheld: {old:#?}\nminutes later: {leases:?}");
     let jobs = i64::try_from(old.len() * GENERATION).expect("few");
     let last = old.last().expect("a generation");
+    // Each walk leaves a row behind.
+    for (lease, lease_of_nothing) in leases {
+        assert!(lease <= 2 * young.lease && lease_of_nothing <= 2 * young.lease_of_nothing);
+    }
     let per_job = (last.bytes - young.bytes) / jobs;
     println!(
         "{per_job} bytes a job; a lease: {} buffers, then {}",

@@ -1,6 +1,6 @@
 //! A generation of jobs from enqueue to prune, through the functions of both doors.
 
-use crate::plans::big::cost;
+use crate::plans::big::{Cost, cost};
 use pg_worker_tests::{Cluster, Database, Session};
 use uuid::Uuid;
 
@@ -48,6 +48,39 @@ impl<'c> Life<'c> {
         holder
     }
 
+    /// What the maintenance does in the next minutes. Dead entries cannot be made older, so the marks are made
+    /// younger: they are put where a walk two minutes later would put them, with no job pending.
+    pub fn rest(&mut self) {
+        // What this session has written is known to the statistics once it says so.
+        self.session.run("select pg_stat_force_next_flush()");
+        self.session
+            .run("update worker.low_water set walked_at = '-infinity'");
+        self.session.run("select worker.tick()");
+        assert_eq!(
+            self.session
+                .count("worker_jobs where status in ('pending', 'running')"),
+            0
+        );
+        let later = "update worker.low_water
+                        set run_at = array(select mark + interval '2 minutes' from unnest(run_at) mark)
+                      where run_at is not null returning 1";
+        assert_eq!(
+            self.session.column::<i32>(later, &[]),
+            [1],
+            "there is need for marks"
+        );
+    }
+
+    /// What a lease costs that finds a job, and the next one, which finds none.
+    pub fn leases(&mut self) -> (Cost, Cost) {
+        let session = &mut self.session;
+        session.run("select enqueue_worker_job('generate_quests', '{\"count\": 1}')");
+        let costs = (cost(session, LEASE), cost(session, LEASE));
+        assert_eq!((costs.0.rows, costs.1.rows), (1, 0));
+        session.run("update worker_jobs set status = 'cancelled' where status = 'running'");
+        costs
+    }
+
     /// Enqueues, leases, renews, stores, completes and prunes a thousand jobs, and cleans up as autovacuum does.
     pub fn generation(&mut self) -> Seen {
         let session = &mut self.session;
@@ -61,11 +94,8 @@ impl<'c> Life<'c> {
             hot_beats += hot;
             finish(session, &jobs, &tokens);
         }
-        session.run("select enqueue_worker_job('generate_quests', '{\"count\": 1}')");
-        let lease = cost(session, LEASE);
-        let lease_of_nothing = cost(session, LEASE);
-        assert_eq!((lease.rows, lease_of_nothing.rows), (1, 0));
-        session.run("update worker_jobs set status = 'cancelled' where status = 'running'");
+        let (lease, lease_of_nothing) = self.leases();
+        let session = &mut self.session;
         while session.value::<i32>("select worker.prune_jobs()", &[]) > 0 {}
         session.run("vacuum (analyze) worker_jobs");
         Seen {
