@@ -1284,8 +1284,8 @@ create or replace function worker.lease_jobs(
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
 -- A planner that has seen few rows would read the whole table, or another index and sort it, and the plan stays while
--- the queue grows.
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
+-- the queue grows. What is off counts as very costly where it cannot be avoided, so costly that it would be compiled.
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();
@@ -1630,11 +1630,11 @@ begin
     create table worker.low_water (
       only_row boolean primary key default true check (only_row),
       run_at timestamptz[],
-      walked_at timestamptz not null default '-infinity'
+      walked_at timestamptz
     );
     comment on table worker.low_water is 'Where a lease begins to look while many dead entries cannot be cleaned up (worker.keep_low_water).';
     comment on column worker.low_water.run_at is 'By priority: no pending job had an earlier run_at. NULL: there is no need for marks.';
-    comment on column worker.low_water.walked_at is 'When all pending jobs were looked at for it.';
+    comment on column worker.low_water.walked_at is 'When all pending jobs were looked at for it; NULL: never.';
   end if;
   if worker.may_change('worker.low_water') then
     insert into worker.low_water default values on conflict do nothing;
@@ -1644,7 +1644,7 @@ comment on function worker.setup_table_low_water() is
 'Makes the table of the low-water marks. Part of worker.setup().';
 
 create or replace function worker.keep_low_water() returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off set jit = off as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_dead bigint := pg_stat_get_dead_tuples('public.worker_jobs'::regclass);
@@ -1671,7 +1671,7 @@ begin
              from generate_series(1, 10) as level(priority)
             order by level.priority)
    -- Another tick that is at it is not waited for.
-   where only_row in (select w.only_row from worker.low_water w where w.walked_at = v_mark.walked_at for update skip locked);
+   where only_row in (select w.only_row from worker.low_water w where w.walked_at is not distinct from v_mark.walked_at for update skip locked);
 end $$;
 comment on function worker.keep_low_water() is
 'Looks at most once a minute where the pending jobs of each priority begin, while more dead entries lie before them than vacuum leaves as a rule: worker.lease_jobs begins there. Part of worker.rescue_jobs().';
@@ -2144,7 +2144,7 @@ comment on function worker.batch_estimates(double precision) is
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
 -- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
 -- believes of the table.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_count bigint;
 begin
@@ -2166,7 +2166,7 @@ comment on function worker.count_available(text, text, text, bigint) is
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
 -- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   -- Two statements, so that a campaign's jobs are found without reading those of the others.
   if p_scope = '' then

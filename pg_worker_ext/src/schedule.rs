@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 const NOTIFY_GAP: Duration = Duration::from_millis(10);
 /// The queue is looked at at most this often on account of enqueued jobs.
 const LOOK_GAP: Duration = Duration::from_millis(250);
+/// Executors that are called go first.
+const LOOK_AFTER_NOTIFY: Duration = Duration::from_millis(20);
 /// Pools are refilled at most this often on account of claims.
 const REFILL_GAP: Duration = Duration::from_secs(1);
 /// While the data side is not ready it is looked at this often.
@@ -98,6 +100,7 @@ impl Schedule {
         self.notify = false;
         self.notify_after = now + NOTIFY_GAP;
         self.look = true;
+        self.look_after = self.look_after.max(now + LOOK_AFTER_NOTIFY);
     }
 
     pub fn wants_look(&self, now: Instant) -> bool {

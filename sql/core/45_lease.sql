@@ -37,8 +37,8 @@ create or replace function worker.lease_jobs(
 returns table (job_id uuid, lease_token uuid, job_type text, kind text, priority integer, parameters jsonb,
                asked integer, stored integer, attempt integer, max_attempts integer, expires_at timestamptz)
 -- A planner that has seen few rows would read the whole table, or another index and sort it, and the plan stays while
--- the queue grows.
-language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
+-- the queue grows. What is off counts as very costly where it cannot be avoided, so costly that it would be compiled.
+language plpgsql security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off set jit = off as $$
 #variable_conflict use_column
 declare
   v_now timestamptz := clock_timestamp();

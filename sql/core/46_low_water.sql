@@ -13,11 +13,11 @@ begin
     create table worker.low_water (
       only_row boolean primary key default true check (only_row),
       run_at timestamptz[],
-      walked_at timestamptz not null default '-infinity'
+      walked_at timestamptz
     );
     comment on table worker.low_water is 'Where a lease begins to look while many dead entries cannot be cleaned up (worker.keep_low_water).';
     comment on column worker.low_water.run_at is 'By priority: no pending job had an earlier run_at. NULL: there is no need for marks.';
-    comment on column worker.low_water.walked_at is 'When all pending jobs were looked at for it.';
+    comment on column worker.low_water.walked_at is 'When all pending jobs were looked at for it; NULL: never.';
   end if;
   if worker.may_change('worker.low_water') then
     insert into worker.low_water default values on conflict do nothing;
@@ -27,7 +27,7 @@ comment on function worker.setup_table_low_water() is
 'Makes the table of the low-water marks. Part of worker.setup().';
 
 create or replace function worker.keep_low_water() returns void
-language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off as $$
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set enable_sort = off set jit = off as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_dead bigint := pg_stat_get_dead_tuples('public.worker_jobs'::regclass);
@@ -54,7 +54,7 @@ begin
              from generate_series(1, 10) as level(priority)
             order by level.priority)
    -- Another tick that is at it is not waited for.
-   where only_row in (select w.only_row from worker.low_water w where w.walked_at = v_mark.walked_at for update skip locked);
+   where only_row in (select w.only_row from worker.low_water w where w.walked_at is not distinct from v_mark.walked_at for update skip locked);
 end $$;
 comment on function worker.keep_low_water() is
 'Looks at most once a minute where the pending jobs of each priority begin, while more dead entries lie before them than vacuum leaves as a rule: worker.lease_jobs begins there. Part of worker.rescue_jobs().';

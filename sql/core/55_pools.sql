@@ -3,7 +3,7 @@
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
 -- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
 -- believes of the table.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
   v_count bigint;
 begin
@@ -25,7 +25,7 @@ comment on function worker.count_available(text, text, text, bigint) is
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
 -- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off as $$
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   -- Two statements, so that a campaign's jobs are found without reading those of the others.
   if p_scope = '' then

@@ -24,6 +24,7 @@ pub enum Event {
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
     Closed(Vec<End>),
     Probed(Result<Host, Trouble>),
+    Reported,
     FellBack(Result<Vec<Lease>, DoorError>),
 }
 
@@ -89,22 +90,15 @@ impl Look {
         if self.tick {
             looked.next_due = door.next_due().await?;
         }
-        let report = door.report_executor(self.executor, &self.info);
-        let lease = async {
-            match self.lease {
-                Some((most, least)) => {
-                    let most = i32::try_from(most).unwrap_or(i32::MAX);
-                    door.lease_jobs(self.executor, most, self.lease_seconds, least)
-                        .await
-                }
-                None => Ok(Vec::new()),
-            }
-        };
-        let (reported, leases) = tokio::join!(report, lease);
-        // What is leased is ours, whatever became of the report.
-        looked.leases = leases?;
+        if let Some((most, least)) = self.lease {
+            let most = i32::try_from(most).unwrap_or(i32::MAX);
+            looked.leases = door
+                .lease_jobs(self.executor, most, self.lease_seconds, least)
+                .await?;
+        }
+        // With jobs in hand there is more to tell, and nobody waits for it.
         if looked.leases.is_empty() {
-            reported?;
+            door.report_executor(self.executor, &self.info).await?;
         }
         Ok(looked)
     }
@@ -178,6 +172,15 @@ impl Engine {
         });
     }
 
+    /// Tells the database that there are jobs in hand. Only for people to see: it may fail.
+    pub(super) fn report(&mut self) {
+        let (tools, executor, info) = (Arc::clone(&self.tools), self.id, self.info());
+        self.calls.spawn(async move {
+            let _ = tools.door.report_executor(executor, &info).await;
+            Event::Reported
+        });
+    }
+
     pub(super) fn probe(&mut self, now: Instant) {
         if self.stop.borrow().is_some() || self.breaker.due().is_none_or(|due| now < due) {
             return;
@@ -228,6 +231,7 @@ impl Engine {
             Ok(Event::Closed(ends)) => ends.into_iter().for_each(|end| self.closed(end)),
             Ok(Event::Probed(answer)) => self.probed(answer),
             Ok(Event::FellBack(leases)) => self.fell_back(leases),
+            Ok(Event::Reported) => {}
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.
             Err(error) => {
                 return Err(Fatal::Stranded(format!(

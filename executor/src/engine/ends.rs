@@ -46,7 +46,11 @@ impl Engine {
             .map(|lease| lease.asked - lease.stored)
             .collect();
         self.queue.looked(now, poll, room, &missing);
+        let leased = !looked.leases.is_empty();
         self.hold(now, looked.leases, false);
+        if leased {
+            self.report();
+        }
         Ok(())
     }
 
