@@ -120,9 +120,10 @@ impl Worker {
             if process::reload_if_asked() && !settings::serves(self.database) {
                 return Stage::Left;
             }
+            // What is wished for already stays up until it is done: whoever commits next need not wake us for it.
             let flags = self
                 .slot
-                .take(slots::JOBS | slots::POOLS | slots::ASKED | slots::LEAVE);
+                .take(slots::ASKED | slots::LEAVE | self.schedule.unwished());
             if flags & slots::LEAVE != 0 {
                 return Stage::Left;
             }
@@ -161,6 +162,7 @@ impl Worker {
     /// One NOTIFY for everything that was enqueued since the last one.
     fn notify(&mut self) {
         process::show_busy("notifying executors");
+        self.slot.take(slots::JOBS);
         let sent =
             owner::run(|| Spi::connect(|spi| spi.select(NOTIFY, Some(1), &[])?.first().get_one::<f64>()));
         self.schedule.notified(Instant::now());
@@ -247,6 +249,7 @@ impl Worker {
     fn maintain(&mut self, now: Instant) {
         let prune = self.schedule.begin_round(now);
         self.rescue.attempt(RESCUE, self.database);
+        self.slot.take(slots::POOLS);
         self.refill.attempt(REFILL, self.database);
         let now = Instant::now();
         self.schedule.refilled(now, self.refill.closed_until(now));

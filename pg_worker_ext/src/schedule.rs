@@ -4,6 +4,7 @@
 //! sleep come out. A wish is never dropped: what may not be done yet stays on the list, and the
 //! sleep ends in time for it.
 
+use crate::slots;
 use std::time::{Duration, Instant};
 
 /// Notifications of a burst are sent at most this often.
@@ -89,6 +90,13 @@ impl Schedule {
 
     pub fn wish_refill(&mut self) {
         self.refill = true;
+    }
+
+    /// The flags of [`slots`] that would tell something new.
+    pub fn unwished(&self) -> u32 {
+        let jobs = if self.notify { 0 } else { slots::JOBS };
+        let pools = if self.refill { 0 } else { slots::POOLS };
+        jobs | pools
     }
 
     pub fn wants_notify(&self, now: Instant) -> bool {

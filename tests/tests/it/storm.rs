@@ -150,7 +150,10 @@ impl Actor {
         let key = self.below(KEYS);
         let sql = match self.below(4) {
             0 => "begin; update content_pools set min_size = 6 where kind = 'quest'; select schedule_pool_check(); commit".into(),
-            1 => "update content_pools set enabled = enabled".into(),
+            // In one order: over whole tables, whoever's they are, two of these could wait for each other.
+            1 => "update content_pools set enabled = enabled
+                   where kind in (select kind from content_pools order by kind for update)"
+                .into(),
             2 => format!(
                 "begin; select enqueue_worker_job('generate_pois', '{{\"campaign_seed\": \"campaign {key}\", \"count\": 1}}');
                  select schedule_pool_check(); commit"

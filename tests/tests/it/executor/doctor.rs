@@ -120,11 +120,7 @@ fn without_background_worker_it_says_why() {
 #[test]
 fn a_pooler_that_swallows_notifications_is_a_warning() {
     let database = Database::quiet();
-    let port = database.cluster().port();
-    let url = database
-        .url()
-        .replace(&format!(":{port}/"), &format!(":{}/", deaf::proxy_to(port)));
-    let report = ends(at(&format!("{url}?sslmode=disable")), "doctor", 0);
+    let report = ends(at(&deaf::through(deaf::swallowing, &database)), "doctor", 0);
     finds(&report, "warn", "notification", "nothing arrives");
     says(&report, &["port 5432"]);
 }

@@ -1,6 +1,7 @@
 //! `run` where something else is broken: it stays, says why, and works when the cause is gone.
 //! `/health` is 500 only while the executor itself cannot work.
 
+use super::deaf;
 use super::{KEY, PASSWORD, ends, fit_to_show, says, with_password, with_passwords};
 use pg_worker_tests::cluster::{Stop, free_port};
 use pg_worker_tests::executor::Setup;
@@ -40,6 +41,17 @@ fn ends_well(executor: Executor, parts: &[&str]) {
     fit_to_show(&log);
     says(&log, parts);
     assert!(executor.stop().success(), "{log}");
+}
+
+#[test]
+fn a_connection_that_ends_while_it_is_tried_is_not_taken_for_a_deaf_one() {
+    let database = Database::quiet();
+    let executor = at(&deaf::through(deaf::cutting_once, &database)).start();
+    wait_until("it listens at the second try", BOUND, || {
+        executor.health().json()["listening"] == true
+    });
+    let log = executor.log();
+    assert!(!log.contains("notifications do not arrive"), "{log}");
 }
 
 #[test]

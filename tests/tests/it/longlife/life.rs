@@ -53,8 +53,7 @@ impl<'c> Life<'c> {
     pub fn rest(&mut self) {
         // What this session has written is known to the statistics once it says so.
         self.session.run("select pg_stat_force_next_flush()");
-        self.session
-            .run("update worker.low_water set walked_at = null");
+        self.session.run("update worker.low_water set walked_at = null");
         self.session.run("select worker.tick()");
         assert_eq!(
             self.session
