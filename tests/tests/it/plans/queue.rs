@@ -1,7 +1,7 @@
 //! The queue: lease, and the parts of a tick.
 
 use super::big::{Alone, cost, is_within, stays_within};
-use pg_worker_tests::Session;
+use pg_worker_tests::{Database, Session};
 
 const LEASE_ONE: &str = "worker.lease_jobs(gen_random_uuid())";
 
@@ -148,4 +148,19 @@ fn pruning_is_bounded() {
     session.run("set pg_worker_ext.retention = '30d'");
     stays_within(&mut session, "worker.prune_jobs()", 1, LOOK + 2 * 100);
     stays_within(&mut session, "worker.tick()", 1, COUNT + 2 * LOOK + 2 * 100);
+}
+
+/// A way that is forbidden but without alternative counts as so costly that the server would compile the plan: a
+/// hundred milliseconds for a call of less than one.
+#[test]
+fn what_is_planned_with_forbidden_ways_is_never_compiled() {
+    let mut session = Database::quiet().session();
+    let compiled: Vec<String> = session.column(
+        "select p.oid::regprocedure::text from pg_proc p
+          where p.pronamespace in ('worker'::regnamespace, 'public'::regnamespace)
+            and exists (select from unnest(p.proconfig) setting where setting like 'enable\\_%=off')
+            and 'jit=off' <> all (p.proconfig)",
+        &[],
+    );
+    assert!(compiled.is_empty(), "{compiled:?}");
 }
