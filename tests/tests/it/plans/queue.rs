@@ -154,7 +154,8 @@ fn pruning_is_bounded() {
 /// hundred milliseconds for a call of less than one.
 #[test]
 fn what_is_planned_with_forbidden_ways_is_never_compiled() {
-    let mut session = Database::quiet().session();
+    let database = Database::quiet();
+    let mut session = database.session();
     let compiled: Vec<String> = session.column(
         "select p.oid::regprocedure::text from pg_proc p
           where p.pronamespace in ('worker'::regnamespace, 'public'::regnamespace)
