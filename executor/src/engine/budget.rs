@@ -22,6 +22,8 @@ pub struct Budget {
     now: usize,
     /// Nothing is to be found out.
     fixed: bool,
+    /// What the server said last.
+    told: Option<usize>,
     window: Window,
     /// The budget and the rate of the last full window.
     last: Option<(usize, f64)>,
@@ -43,6 +45,7 @@ impl Budget {
             limit: setting.unwrap_or(UNTOLD),
             now,
             fixed,
+            told: None,
             window: Window::default(),
             last: None,
             hold: 0,
@@ -58,8 +61,9 @@ impl Budget {
         if self.fixed {
             return;
         }
-        if let Some(slots) = slots.filter(|slots| *slots != self.limit || self.now > *slots) {
-            (self.limit, self.now) = (slots, slots);
+        // The same word again is no news: what was found to be too much since stays so.
+        if let Some(slots) = slots.filter(|slots| self.told != Some(*slots)) {
+            (self.limit, self.now, self.told) = (slots, slots, Some(slots));
             (self.last, self.window) = (None, Window::default());
         }
     }
@@ -148,6 +152,12 @@ mod tests {
         budget.refused();
         assert_eq!(budget.now(), 7);
         let mut budget = Budget::new(None);
+        budget.told(Some(UNTOLD));
+        assert_eq!(
+            budget.now(),
+            UNTOLD,
+            "also where it is what would be tried anyway"
+        );
         budget.told(Some(8));
         assert_eq!(budget.now(), 8);
         work(&mut budget, &mut clock, 8, 200);
