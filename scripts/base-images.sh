@@ -20,7 +20,7 @@ if ! there rust:1.95-bookworm; then
   mkdir -p "$work/rust/rustup/toolchains" "$work/rust/cargo/bin"
   cp -r "$(rustc --print sysroot)" "$work/rust/rustup/toolchains/"
   printf 'default_toolchain = "%s"\nversion = "12"\n' "$(basename "$(rustc --print sysroot)")" >"$work/rust/rustup/settings.toml"
-  cp -a "${CARGO_HOME:-$HOME/.cargo}"/bin/{rustup,cargo,rustc} "$work/rust/cargo/bin/"
+  cp -a "${CARGO_HOME:-$HOME/.cargo}"/bin/{rustup,cargo,rustc,rustfmt} "$work/rust/cargo/bin/"
   cp -r "${CARGO_HOME:-$HOME/.cargo}/registry" "$work/rust/cargo/"
   podman build --quiet --tag localhost/rust:1.95-bookworm --file - "$work/rust" >/dev/null <<'FILE'
 FROM localhost/debian:bookworm-slim

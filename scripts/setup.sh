@@ -16,6 +16,17 @@ check_rust() {
     die "no Rust toolchain found: install Rust $wanted or newer (https://rustup.rs), then run this again"
   [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
     die "Rust $found is too old, $wanted or newer is needed: run 'rustup update stable'"
+  has_rustfmt || command -v rustup >/dev/null ||
+    die "rustfmt is missing beside Rust $found: install it, then run this again"
+}
+
+# pgrx formats with it what it makes of PostgreSQL's headers; rustup's minimal profile goes without.
+has_rustfmt() { rustfmt --version >/dev/null 2>&1; }
+add_rustfmt() {
+  if ! has_rustfmt; then
+    step "adding rustfmt with rustup"
+    rustup component add rustfmt >/dev/null 2>&1 || die "rustup could not add rustfmt: run 'rustup component add rustfmt'"
+  fi
 }
 
 supported() { [ -n "$1" ] && [ "$1" -ge "$OLDEST" ] && [ "$1" -le "$NEWEST" ]; }
@@ -169,6 +180,7 @@ main() {
   missing=$(missing_tools)
   [ -n "$pg_config" ] || missing="PostgreSQL $OLDEST-$NEWEST with server headers $missing"
   if [ -z "$missing" ]; then
+    add_rustfmt
     write_result "$pg_config"
     return
   fi
@@ -184,6 +196,7 @@ main() {
   [ -z "$version" ] || install_packages "postgresql-$version" "postgresql-server-dev-$version"
   mapfile -t tools < <(missing_tools)
   install_packages "${tools[@]}"
+  add_rustfmt
   pg_config=$(resolve)
   [ -n "$pg_config" ] || die "PostgreSQL ${version:-} is installed but its pg_config was not found: set PG_CONFIG"
   write_result "$pg_config"

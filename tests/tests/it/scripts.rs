@@ -76,6 +76,22 @@ fn setup_refuses_a_missing_rust() {
 }
 
 #[test]
+fn setup_adds_a_missing_rustfmt_or_says_how() {
+    let mut script = Script::new("setup.sh")
+        .with("PG_CONFIG", paths::pg_bin("pg_config").to_str().unwrap())
+        .with_program("rustfmt", "exit 1")
+        .with_program("rustup", "echo $@ >asked");
+    assert!(script.command.status().unwrap().success());
+    let asked = std::fs::read_to_string(script.folder.path().join("asked")).unwrap();
+    assert_eq!(asked, "component add rustfmt\n");
+    Script::new("setup.sh")
+        .with("PG_CONFIG", paths::pg_bin("pg_config").to_str().unwrap())
+        .with_program("rustfmt", "exit 1")
+        .with_program("rustup", "exit 1")
+        .refuses_with("run 'rustup component add rustfmt'");
+}
+
+#[test]
 fn setup_refuses_a_pg_config_that_is_none() {
     let script = Script::new("setup.sh").with("PG_CONFIG", "/nonexistent/pg_config");
     script.refuses_with("PG_CONFIG=/nonexistent/pg_config is no program that can be run");
@@ -108,6 +124,7 @@ fn setup_says_what_is_missing_where_there_is_no_apt() {
     }
     write_program(&script.folder.path().join("rustc"), "echo 'rustc 1.95.0 (x)'");
     write_program(&script.folder.path().join("cargo"), "exit 1");
+    write_program(&script.folder.path().join("rustfmt"), "exit 0");
     let path = script.folder.path().display().to_string();
     script
         .with("PATH", &path)
