@@ -4842,35 +4842,36 @@ begin
   for v_arc in 1..2 loop
     v_low := case v_arc when 1 then v_start - 1 end;
     loop
-      select q.level_min into v_low from public.quest_templates q
+      select q.level_min, q.level_max into v_low, v_high from public.quest_templates q
        where not q.used and q.level_min > coalesce(v_low, -2147483648)
          and q.level_min <= case v_arc when 1 then p_max_level else v_start - 1 end
-       order by q.level_min limit 1;
+       order by q.level_min, q.level_max limit 1;
       exit when not found;
-      v_high := p_min_level - 1;
       loop
-        -- skip-scan: the next band that exists and overlaps the wanted levels
-        select q.level_max into v_high from public.quest_templates q
-         where not q.used and q.level_min = v_low and q.level_max > v_high
-         order by q.level_max limit 1;
-        exit when not found;
-        if p_look then
-          select q.id into v_id from public.quest_templates q
-           where not q.used and q.level_min = v_low and q.level_max = v_high
-           order by q.pool_key limit 1;
-        else
-          select q.id into v_id from public.quest_templates q
-           where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
-           order by q.pool_key limit 1 for update skip locked;
-          if not found then
+        if v_high >= p_min_level then
+          if p_look then
             select q.id into v_id from public.quest_templates q
-             where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key < v_key
+             where not q.used and q.level_min = v_low and q.level_max = v_high
+             order by q.pool_key limit 1;
+          else
+            select q.id into v_id from public.quest_templates q
+             where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key >= v_key
              order by q.pool_key limit 1 for update skip locked;
+            if not found then
+              select q.id into v_id from public.quest_templates q
+               where not q.used and q.level_min = v_low and q.level_max = v_high and q.pool_key < v_key
+               order by q.pool_key limit 1 for update skip locked;
+            end if;
+          end if;
+          if v_id is not null then
+            return v_id;
           end if;
         end if;
-        if v_id is not null then
-          return v_id;
-        end if;
+        -- skip-scan: the next band that exists and overlaps the wanted levels
+        select q.level_max into v_high from public.quest_templates q
+         where not q.used and q.level_min = v_low and q.level_max > greatest(v_high, p_min_level - 1)
+         order by q.level_max limit 1;
+        exit when not found;
       end loop;
     end loop;
   end loop;

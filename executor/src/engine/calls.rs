@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::book::Close;
 use super::patience::patiently;
 use super::queue::Room;
-use super::{Engine, Fatal, Tools};
+use super::{Engine, Fatal, REPORT_GAP, Tools};
 use crate::door::{About, CONTRACT_VERSION, DoorError, Ended, Gone, Lease};
 use crate::generator::{Host, Trouble};
 
@@ -173,7 +173,11 @@ impl Engine {
     }
 
     /// Tells the database that there are jobs in hand. Only for people to see: it may fail.
-    pub(super) fn report(&mut self) {
+    pub(super) fn report(&mut self, now: Instant) {
+        if now < self.next_report {
+            return;
+        }
+        self.next_report = now + REPORT_GAP;
         let (tools, executor, info) = (Arc::clone(&self.tools), self.id, self.info());
         self.calls.spawn(async move {
             let _ = tools.door.report_executor(executor, &info).await;

@@ -49,7 +49,7 @@ impl Engine {
         let leased = !looked.leases.is_empty();
         self.hold(now, looked.leases, false);
         if leased {
-            self.report();
+            self.report(now);
         }
         Ok(())
     }

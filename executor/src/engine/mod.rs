@@ -49,6 +49,8 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// So many items for each slot may be under way: where storing takes longer than writing, that is what has to wait.
 const UNSTORED: usize = 3;
+/// People who look at `worker_executors` see what was at most so long ago.
+const REPORT_GAP: Duration = Duration::from_secs(1);
 /// How often to ask for a job of an empty pool while the model host is away.
 const FALLBACK_GAP: Duration = Duration::from_secs(5);
 
@@ -106,6 +108,8 @@ pub struct Engine {
     calls: JoinSet<Event>,
     beating: bool,
     next_beat: Instant,
+    /// When the database is to be told again that there are jobs in hand.
+    next_report: Instant,
     /// When to ask for a job of an empty pool; None while that is being asked.
     next_fallback: Option<Instant>,
 }
@@ -128,6 +132,7 @@ impl Engine {
             calls: JoinSet::new(),
             beating: false,
             next_beat: now,
+            next_report: now,
             next_fallback: Some(now),
             plan,
         }
