@@ -3,10 +3,10 @@
 
 mod databases;
 mod owner;
-mod prepared;
 mod standby;
 mod stops;
 mod trouble;
+mod unannounced;
 
 use pg_worker_tests::{BOUND, Cluster, Database, Session};
 use std::time::Duration;
