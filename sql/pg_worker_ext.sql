@@ -5349,6 +5349,7 @@ comment on function worker.is_open(aclitem[]) is
 create or replace function worker.open_schema_to(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  perform worker.require_role(p_role);
   -- Only what is missing: a GRANT in a script of the extension makes pg_dump leave out all rights of that moment,
   -- those that the game gave its own roles included.
   if not exists (select from pg_namespace n cross join aclexplode(n.nspacl) a join pg_roles r on r.oid = a.grantee
@@ -5399,7 +5400,6 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_function text;
 begin
-  perform worker.require_role(p_role);
   perform worker.open_schema_to(p_role);
   for v_function in
     select p.oid::regprocedure::text from pg_proc p
@@ -5426,7 +5426,6 @@ declare
   v_thing text;
   v_policy text := left('pg_worker_ext ' || p_role, 63);
 begin
-  perform worker.require_role(p_role);
   perform worker.open_schema_to(p_role);
   for v_thing in
     select f::text from worker.our_functions() f join pg_proc p on p.oid = f
