@@ -1032,6 +1032,7 @@ begin
       new.attempts := old.attempts + 1;
       new.executor_id := null;
     end if;
+    perform worker.wake_at(new.lease_expires_at);
   end if;
   return new;
 end $$;
@@ -2389,7 +2390,7 @@ create or replace function worker.presence_grace() returns interval
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return interval '2 seconds';
 comment on function worker.presence_grace() is
-'How long an executor may be without a session before its jobs are given to others; also how often is looked while jobs run.';
+'How long an executor may be without a session before its jobs are given to others. Where the library is not preloaded, also how often is looked while jobs run.';
 
 create or replace function worker.show_presence(p_executor uuid) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -2402,6 +2403,7 @@ begin
   if not pg_try_advisory_lock_shared(worker.presence_class(), worker.presence_key(p_executor)) then
     return false;
   end if;
+  perform worker.watch_session();
   insert into worker.executors (id, watched) values (p_executor, true)
   on conflict (id) do update set watched = true, gone_since = null;
   return true;
@@ -2561,8 +2563,9 @@ begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
-    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at again
-    (select min(case when w.present then clock_timestamp() + worker.presence_grace()
+    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at
+    -- again, unless who asks is the background worker, which is told when a session ends
+    (select min(case when w.present then case when p_announced is null then clock_timestamp() + worker.presence_grace() end
                      else coalesce(w.gone_since + worker.presence_grace(), clock_timestamp()) end)
        from worker.watched_executors() w),
     (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
@@ -2578,7 +2581,7 @@ begin
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: for the background worker: jobs due since then count too, since it announces them, and sessions that end are told to it; who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -2626,8 +2629,10 @@ create or replace function worker.about() returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_ready text := worker.ready();
+  v_native jsonb := worker.native_info();
 begin
-  return worker.native_info() || jsonb_build_object(
+  return v_native || jsonb_build_object(
+    'next_look', clock_timestamp() + make_interval(secs => (v_native ->> 'seconds_to_next_look')::integer),
     'version', worker.version(),
     'contract_version', worker.contract_version(),
     'schema_version', worker.schema_version(),
@@ -2637,7 +2642,7 @@ begin
     'now', clock_timestamp());
 end $$;
 comment on function worker.about() is
-'What is installed here: versions, whether the library is preloaded and its background worker alive, what stands in the way (ready_problem), the database''s clock.';
+'What is installed here: versions, whether the library is preloaded and background workers serve this database, whether one is awake and when the next looks (next_look), what stands in the way (ready_problem), the database''s clock.';
 
 -- sql/core/65_executors.sql
 
@@ -5538,6 +5543,8 @@ begin
   perform worker.close_doors();
   perform worker.grant_known_roles();
   notify pgrst, 'reload schema';
+  -- Whatever could not be done before is tried at once.
+  perform worker.wake_at(null);
   return format('pg_worker_ext %s is set up, owner %s', worker.version(), worker.wanted_owner());
 end $$;
 comment on function worker.setup() is

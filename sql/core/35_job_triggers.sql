@@ -61,6 +61,7 @@ begin
       new.attempts := old.attempts + 1;
       new.executor_id := null;
     end if;
+    perform worker.wake_at(new.lease_expires_at);
   end if;
   return new;
 end $$;

@@ -86,6 +86,8 @@ begin
   perform worker.close_doors();
   perform worker.grant_known_roles();
   notify pgrst, 'reload schema';
+  -- Whatever could not be done before is tried at once.
+  perform worker.wake_at(null);
   return format('pg_worker_ext %s is set up, owner %s', worker.version(), worker.wanted_owner());
 end $$;
 comment on function worker.setup() is

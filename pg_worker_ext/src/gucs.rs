@@ -17,8 +17,11 @@ pub static BACKGROUND_WORKER: GucSetting<bool> = GucSetting::<bool>::new(true);
 /// `pg_worker_ext.retention`: for how many seconds finished jobs are kept; 0 keeps them for ever.
 pub static RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60 * 60);
 
-/// `pg_worker_ext.tick_interval`: the longest that a background worker sleeps, in seconds.
-pub static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(60);
+/// `pg_worker_ext.tick_interval`: how often a database is visited in which nothing seems to be due, in seconds.
+pub static TICK_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(30 * 60);
+
+/// `pg_worker_ext.max_workers`: so many background workers run at a time.
+pub static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 
 /// `pg_worker_ext.databases`: the databases that are served; empty means every one.
 pub static DATABASES: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
@@ -32,14 +35,28 @@ pub static PRICE_PROMPT: GucSetting<f64> = GucSetting::<f64>::new(0.10);
 /// `pg_worker_ext.price_completion`: US dollars that an API would take for a million tokens written.
 pub static PRICE_COMPLETION: GucSetting<f64> = GucSetting::<f64>::new(0.40);
 
+/// `pg_worker_ext.stop_at`: where a process of ours is to stay, for tests.
+#[cfg(debug_assertions)]
+pub static STOP_AT: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(Some(c""));
+
 /// Tells the server about the settings. Called once per process, from `_PG_init`.
 pub fn register() {
     register_switches();
     register_times();
     register_names();
     register_prices();
+    #[cfg(debug_assertions)]
+    GucRegistry::define_string_guc(
+        c"pg_worker_ext.stop_at",
+        c"Where a process of the extension is to stay, for its tests.",
+        c"Only in debug builds.",
+        &STOP_AT,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     // A misspelt pg_worker_ext.something is then reported instead of being silently kept.
     #[cfg(not(any(feature = "pg13", feature = "pg14")))]
+    // SAFETY: the name is a constant.
     unsafe {
         pg_sys::MarkGUCPrefixReserved(c"pg_worker_ext".as_ptr());
     }
@@ -77,13 +94,23 @@ fn register_times() {
     );
     GucRegistry::define_int_guc(
         c"pg_worker_ext.tick_interval",
-        c"The longest that a background worker sleeps between two looks at the queue.",
-        c"In seconds when no unit is given, 1s to 1h. Default: 1min.",
+        c"How often a database is visited in which nothing is known to be due.",
+        c"In seconds when no unit is given, 1s to 1h. Default: 30min.",
         &TICK_INTERVAL,
         1,
         3600,
         GucContext::Sighup,
         GucFlags::UNIT_S,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_worker_ext.max_workers",
+        c"How many background workers of the extension run at a time.",
+        c"1 to 64, beside the launcher, out of max_worker_processes. Default: 2.",
+        &MAX_WORKERS,
+        1,
+        64,
+        GucContext::Sighup,
+        GucFlags::default(),
     );
 }
 
@@ -132,9 +159,14 @@ fn register_prices() {
     }
 }
 
-/// The longest sleep of a background worker.
-pub fn tick_interval() -> Duration {
+/// How often a database is visited in which nothing seems to be due.
+pub fn visit_gap() -> Duration {
     Duration::from_secs(TICK_INTERVAL.get().unsigned_abs().into())
+}
+
+/// How many background workers run at a time.
+pub fn max_workers() -> usize {
+    usize::try_from(MAX_WORKERS.get()).unwrap_or(1)
 }
 
 /// Whether the settings want a background worker in the database `name`.

@@ -4,7 +4,9 @@
 //! an engine whose time grows linearly with the text (no look-around, no back-references), and
 //! their compiled size is bounded. Compiled schemas are kept per session, a bounded number.
 
-use crate::jsonb::JsonbText;
+use text::JsonbText;
+mod text;
+
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use pgrx::prelude::*;
 use serde_json::Value;
