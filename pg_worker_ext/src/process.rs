@@ -54,7 +54,10 @@ pub fn set_latch(number: i32) {
 
 /// The machine's monotonic clock.
 pub fn now() -> Moment {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: it writes into the given place only; this clock exists wherever PostgreSQL runs.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
     Moment(time.tv_sec * 1_000_000 + time.tv_nsec / 1000)
@@ -157,7 +160,11 @@ pub fn set(name: &core::ffi::CStr, value: &core::ffi::CStr) {
 /// until the setting names it no more.
 #[cfg(debug_assertions)]
 pub fn point(name: &str) {
-    let stops_here = || crate::gucs::STOP_AT.get().is_some_and(|at| at.to_bytes() == name.as_bytes());
+    let stops_here = || {
+        crate::gucs::STOP_AT
+            .get()
+            .is_some_and(|at| at.to_bytes() == name.as_bytes())
+    };
     reload();
     if stops_here() {
         log!("pg_worker_ext: stopped at {name}");

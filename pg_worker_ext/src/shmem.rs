@@ -133,10 +133,12 @@ fn take_free(database: pg_sys::Oid) -> Option<&'static Slot> {
 
 /// The databases that have a slot.
 pub fn known() -> impl Iterator<Item = (pg_sys::Oid, &'static Slot)> {
-    slots().iter().filter_map(|slot| match slot.database.load(SeqCst) {
-        0 => None,
-        oid => Some((pg_sys::Oid::from(oid), slot)),
-    })
+    slots()
+        .iter()
+        .filter_map(|slot| match slot.database.load(SeqCst) {
+            0 => None,
+            oid => Some((pg_sys::Oid::from(oid), slot)),
+        })
 }
 
 /// Raises flags in the current database's slot and wakes whoever is to act on them. Never raises an error, so that it

@@ -2,10 +2,14 @@
 //!
 //! Nothing is fetched: a `$ref` may only point into the schema itself. Regular expressions run on
 //! an engine whose time grows linearly with the text (no look-around, no back-references), and
-//! their compiled size is bounded. Compiled schemas are kept per session, a bounded number.
+//! their compiled size is bounded. What a schema may cost is computed beforehand ([`cost`]), since nobody can interrupt a
+//! validation. Compiled schemas are kept per session, a bounded number.
 
 use text::JsonbText;
+mod cost;
 mod text;
+
+use cost::{Cost, TooMuch};
 
 use jsonschema::{PatternOptions, ValidationError, Validator};
 use pgrx::prelude::*;
@@ -26,7 +30,13 @@ const PATTERN_SIZE: usize = 1 << 20;
 
 thread_local! {
     /// Compiled schemas with their text; the one used last comes first.
-    static COMPILED: RefCell<Vec<(String, Rc<Validator>)>> = const { RefCell::new(Vec::new()) };
+    static COMPILED: RefCell<Vec<Compiled>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Compiled {
+    text: String,
+    cost: Cost,
+    validator: Rc<Validator>,
 }
 
 /// Why a schema cannot be used.
@@ -36,6 +46,8 @@ enum SchemaError {
     TooLong,
     #[error("{0}")]
     Unreadable(#[from] serde_json::Error),
+    #[error("{0}")]
+    TooMuch(#[from] TooMuch),
     #[error("{}", cut(.0.to_string()))]
     Invalid(#[from] ValidationError<'static>),
 }
@@ -44,20 +56,20 @@ enum SchemaError {
 /// five otherwise. A schema that is none is refused with SQLSTATE 22023.
 #[pg_extern(create_or_replace, immutable, strict, parallel_safe)]
 fn json_schema_errors(p_schema: JsonbText, p_value: JsonbText) -> Vec<String> {
-    let validator = match compiled(p_schema.0) {
-        Ok(validator) => validator,
-        Err(cause) => {
-            let message = format!("p_schema is no usable JSON Schema: {cause}");
-            ereport!(ERROR, PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message);
-        }
+    let value = match serde_json::from_str::<Value>(&p_value.0) {
+        Ok(value) => value,
+        Err(cause) => return vec![format!("(root): {cause}")],
     };
-    match serde_json::from_str::<Value>(&p_value.0) {
-        Ok(value) => validator
+    match validator(p_schema.0, cost::depth(&value), p_value.0.len() as u64) {
+        Ok(validator) => validator
             .iter_errors(&value)
             .take(ERRORS)
             .map(|error| told(&error))
             .collect(),
-        Err(cause) => vec![format!("(root): {cause}")],
+        Err(cause) => {
+            let message = format!("p_schema is no usable JSON Schema: {cause}");
+            ereport!(ERROR, PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message);
+        }
     }
 }
 
@@ -76,26 +88,34 @@ fn cut(mut text: String) -> String {
     text
 }
 
-fn compiled(schema: String) -> Result<Rc<Validator>, SchemaError> {
+/// The schema, compiled, if a value of this depth and size may be validated by it.
+fn validator(schema: String, depth: u64, bytes: u64) -> Result<Rc<Validator>, SchemaError> {
     COMPILED.with_borrow_mut(|cache| {
-        if let Some(place) = cache.iter().position(|(text, _)| *text == schema) {
+        if let Some(place) = cache.iter().position(|compiled| compiled.text == schema) {
             cache[..=place].rotate_right(1);
         } else {
-            let validator = Rc::new(compile(&schema)?);
+            let compiled = compile(schema)?;
             cache.truncate(CACHE - 1);
-            cache.insert(0, (schema, validator));
+            cache.insert(0, compiled);
         }
-        Ok(Rc::clone(&cache[0].1))
+        cache[0].cost.allows(depth, bytes)?;
+        Ok(Rc::clone(&cache[0].validator))
     })
 }
 
-fn compile(schema: &str) -> Result<Validator, SchemaError> {
-    if schema.len() > SCHEMA_LENGTH {
+fn compile(text: String) -> Result<Compiled, SchemaError> {
+    if text.len() > SCHEMA_LENGTH {
         return Err(SchemaError::TooLong);
     }
+    let schema: Value = serde_json::from_str(&text)?;
     let patterns = PatternOptions::regex()
         .size_limit(PATTERN_SIZE)
         .dfa_size_limit(PATTERN_SIZE);
     let options = jsonschema::options().offline().with_pattern_options(patterns);
-    Ok(options.build(&serde_json::from_str(schema)?)?)
+    let cost = Cost::of(schema.clone())?;
+    Ok(Compiled {
+        validator: Rc::new(options.build(&schema)?),
+        cost,
+        text,
+    })
 }

@@ -25,21 +25,26 @@ impl FromDatum for JsonbText {
         if is_null {
             return None;
         }
+        // SAFETY: the datum is a jsonb, by the signature of the function that it is an argument of.
         let text = unsafe { direct_function_call::<&CStr>(pg_sys::jsonb_out, &[Some(datum)]) }?;
         Some(JsonbText(text.to_string_lossy().into_owned()))
     }
 }
 
+// SAFETY: the argument is read by `from_polymorphic_datum` above, and owns what it returns.
 unsafe impl<'fcx> ArgAbi<'fcx> for JsonbText {
     unsafe fn unbox_arg_unchecked(arg: Arg<'_, 'fcx>) -> JsonbText {
+        // SAFETY: as the trait demands it of the caller.
         unsafe { arg.unbox_arg_using_from_datum() }.unwrap_or_else(|| JsonbText("null".to_owned()))
     }
 
     unsafe fn unbox_nullable_arg(arg: Arg<'_, 'fcx>) -> Nullable<JsonbText> {
+        // SAFETY: as the trait demands it of the caller.
         unsafe { arg.unbox_arg_using_from_datum() }.into()
     }
 }
 
+// SAFETY: the SQL type named here is the one that `from_polymorphic_datum` reads.
 unsafe impl SqlTranslatable for JsonbText {
     const TYPE_IDENT: &'static str = pgrx_resolved_type!(JsonbText);
     const TYPE_ORIGIN: TypeOrigin = TypeOrigin::External;

@@ -63,7 +63,9 @@ pub fn read() -> Vec<Row> {
                 break;
             }
             let form: *const pg_sys::FormData_pg_database = pg_sys::GETSTRUCT(tuple).cast();
-            let name = CStr::from_ptr((*form).datname.data.as_ptr()).to_string_lossy().into_owned();
+            let name = CStr::from_ptr((*form).datname.data.as_ptr())
+                .to_string_lossy()
+                .into_owned();
             // A negative limit other than -1 marks a database whose DROP was interrupted.
             let usable = (*form).datallowconn && !(*form).datistemplate && (*form).datconnlimit >= -1;
             found.push(Row {
@@ -115,7 +117,8 @@ impl Databases {
     /// Takes note of the workers that have ended, and says how each database stands.
     pub fn standings(&mut self, now: Moment) -> Vec<(pg_sys::Oid, Standing)> {
         let each = self.entries.iter_mut();
-        each.map(|(oid, entry)| (*oid, entry.standing(*oid, now))).collect()
+        each.map(|(oid, entry)| (*oid, entry.standing(*oid, now)))
+            .collect()
     }
 
     /// Starts a worker in a database.

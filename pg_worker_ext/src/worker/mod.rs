@@ -51,7 +51,10 @@ pub extern "C-unwind" fn pg_worker_ext_background_main(argument: pg_sys::Datum) 
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
     process::show_name();
     let Some(slot) = shmem::find_or_take(database) else {
-        log!("pg_worker_ext: all {} slots for databases are taken", shmem::SLOTS);
+        log!(
+            "pg_worker_ext: all {} slots for databases are taken",
+            shmem::SLOTS
+        );
         return;
     };
     if !slot.enter() {
@@ -132,8 +135,16 @@ impl Worker {
 
     /// The flags that would tell something new.
     fn news(&self) -> u32 {
-        let jobs = if self.schedule.wants(Step::Notify) { 0 } else { shmem::JOBS };
-        let pools = if self.schedule.wants(Step::Refill) { 0 } else { shmem::POOLS };
+        let jobs = if self.schedule.wants(Step::Notify) {
+            0
+        } else {
+            shmem::JOBS
+        };
+        let pools = if self.schedule.wants(Step::Refill) {
+            0
+        } else {
+            shmem::POOLS
+        };
         jobs | pools | shmem::VISIT
     }
 
@@ -198,13 +209,18 @@ impl Worker {
         process::show_busy(Step::Look.doing());
         let announced = [self.slot.announced().into()];
         let seen = owner::run(|| {
-            Spi::connect(|spi| spi.select(LOOK, Some(1), &announced)?.first().get_two::<String, f64>())
+            Spi::connect(|spi| {
+                spi.select(LOOK, Some(1), &announced)?
+                    .first()
+                    .get_two::<String, f64>()
+            })
         });
         self.conclude(Step::Look, LOOK, seen, |worker, (problem, due_in)| {
             worker.greet();
             match problem {
                 None => {
-                    let due_in = due_in.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+                    let due_in =
+                        due_in.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
                     worker.schedule.looked(process::now(), due_in, gucs::visit_gap());
                     worker.tell(None);
                 }

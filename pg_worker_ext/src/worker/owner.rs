@@ -66,8 +66,7 @@ fn hold_database() -> bool {
     };
     let (of_session, wait) = (false, false);
     // SAFETY: within a transaction, whose end gives the lock back.
-    let taken =
-        unsafe { pg_sys::LockAcquire(&database, pg_sys::RowExclusiveLock as i32, of_session, !wait) };
+    let taken = unsafe { pg_sys::LockAcquire(&database, pg_sys::RowExclusiveLock as i32, of_session, !wait) };
     taken != pg_sys::LockAcquireResult::LOCKACQUIRE_NOT_AVAIL
 }
 

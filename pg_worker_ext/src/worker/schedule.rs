@@ -167,7 +167,11 @@ impl Schedule {
         if now >= quiet_from && due > now + LINGER {
             return Next::Leave;
         }
-        Next::Sleep(if now < quiet_from { due.min(quiet_from) } else { due })
+        Next::Sleep(if now < quiet_from {
+            due.min(quiet_from)
+        } else {
+            due
+        })
     }
 
     /// What time brings becomes a wish, and is no longer waited for: so no time in the past keeps anybody awake.
