@@ -1,7 +1,6 @@
 //! The native layer of pg_worker_ext: what SQL cannot do.
 //!
 //! - [`wake`]: the trigger function that wakes the background worker when a transaction commits;
-//! - [`accept`]: the trigger that takes plain jobs quickly, with [`parameters`] for what surely fits;
 //! - [`launcher`]: finds the databases that have the extension and keeps a worker in each, with
 //!   [`roster`] for its notes;
 //! - [`background`]: the background worker of one database, with [`schedule`] for its timing and
@@ -13,13 +12,11 @@
 //!
 //! The domain (tables, queue, pools, kinds) is SQL: see the folder `sql/`.
 
-mod accept;
 mod background;
 mod info;
 mod jsonb;
 mod launcher;
 mod owner;
-mod parameters;
 mod process;
 mod roster;
 mod schedule;

@@ -1,7 +1,6 @@
 //! The life of a job at the executor's door: lease, fence, items, ends, rescue, ticks and refills.
 //! Each promise is kept by both installations.
 
-mod accept;
 mod ends;
 mod enqueue;
 mod fence;
