@@ -15,6 +15,7 @@ mod install;
 mod jobs;
 mod json_schema;
 mod kinds;
+mod languages;
 mod llama;
 mod longlife;
 mod model;
