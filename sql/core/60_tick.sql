@@ -36,7 +36,7 @@ comment on function worker.rescue_jobs() is
 create or replace function worker.prune_jobs() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
-  v_keep interval := worker.setting('retention', '7 days')::interval;
+  v_keep interval := worker.operators_setting('retention', '7 days')::interval;
   v_pruned integer := 0;
 begin
   perform worker.require_read_committed();
