@@ -6070,6 +6070,10 @@ begin
   v_owner := worker.make_owner();
   perform worker.lock_alone(worker.to_be_changed(v_owner));
   if not worker.is_set_up() then
+    -- What is there first: its triggers run as the functions' owner.
+    if worker.former_tables() is null then
+      perform worker.give_to(v_owner);
+    end if;
     perform worker.setup_data();
   end if;
   perform worker.give_to(v_owner);
