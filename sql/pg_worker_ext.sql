@@ -5,6 +5,14 @@
 
 begin;
 
+do $$
+begin
+  if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+    raise exception 'pg_worker_ext needs a database in UTF8, this one is in %', pg_catalog.getdatabaseencoding()
+      using errcode = 'feature_not_supported', hint = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0;';
+  end if;
+end $$;
+
 create schema if not exists worker;
 
 -- generated
@@ -108,6 +116,9 @@ comment on function worker.json_schema_errors(jsonb, jsonb) is
 
 -- Functions that were here before: those of the guide's own migration make room, those of the single file are
 -- taken over by the extension.
+
+-- Functions of earlier versions that are gone.
+drop function if exists worker.require_right(text, text);
 
 do $$
 declare
@@ -398,13 +409,12 @@ begin
   loop
     if v_role.writes then
       -- This policy is how worker.grant_known_roles() knows a backend.
-      if not exists (select from pg_policy where polrelid = 'public.worker_jobs'::regclass
-                        and polname = left('pg_worker_ext ' || v_role.name, 63)) then
+      if not worker.has_policy('public.worker_jobs', worker.role_oid(v_role.name)) then
         execute format('create policy %I on public.worker_jobs to %I using (true) with check (true)',
-                       left('pg_worker_ext ' || v_role.name, 63), v_role.name);
+                       worker.policy_name('pg_worker_ext', v_role.name), v_role.name);
       end if;
     else
-      execute format('create policy %I on %s for select to %I using (true)', left('pg_worker_ext reads ' || v_role.name, 63), p_former, v_role.name);
+      execute format('create policy %I on %s for select to %I using (true)', worker.policy_name('pg_worker_ext reads', v_role.name), p_former, v_role.name);
     end if;
   end loop;
 end $$;
@@ -1403,7 +1413,7 @@ begin
   end if;
   -- After a restore by somebody else the code may have another owner than the tables: then it must not act,
   -- for it would run the tables' triggers with rights that their owner does not have.
-  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> current_user::regrole then
+  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> worker.role_oid(current_user) then
     raise exception using errcode = 'object_not_in_prerequisite_state',
       message = format('the functions of schema worker belong to %s, the table worker_jobs to another role', current_user),
       hint = 'Run SELECT worker.setup(); as a superuser.';
@@ -2236,10 +2246,12 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
                prompt_version text, grammar jsonb, context jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+  v_parameters jsonb := worker.preview_parameters(p_kind, coalesce(p_parameters, '{}'));
 begin
   perform worker.check_try(p_try);
   return query select * from worker.prepare_item(
-    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}')), 1,
+    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), v_parameters), 1,
     'preview:' || gen_random_uuid(), coalesce(p_try, 0));
 end $$;
 comment on function worker.preview_item(text, jsonb, integer) is
@@ -2413,26 +2425,23 @@ comment on function worker.enqueue_missing() is
 
 create or replace function worker.note_campaigns() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_trouble text := worker.game_access('characters');
 begin
   if to_regclass('public.characters') is null then
     return null;
+  elsif v_trouble is not null then
+    return v_trouble;
   end if;
-  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
-                   and attname = 'campaign_seed' and not attisdropped) then
-    return 'the table characters has no column campaign_seed';
-  end if;
-  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
-    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
-  end if;
-  insert into worker.campaigns (campaign_seed)
-  select distinct c.campaign_seed::text from public.characters c
-   where c.campaign_seed is not null and c.campaign_seed::text <> ''
-  on conflict do nothing;
-  return case when row_security_active('public.characters')
-              then format('row level security hides rows of characters from role %s', current_user) end;
-exception when lock_not_available then
-  -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
-  return 'campaigns are being added just now, the next check takes them up';
+  insert into worker.campaigns (campaign_seed) select c from worker.game_characters() c on conflict do nothing;
+  return worker.hidden_from_owner('characters');
+exception
+  when lock_not_available then
+    -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
+    return 'campaigns are being added just now, the next check takes them up';
+  when others then
+    -- Whatever the game made of its table, the pools are looked after.
+    return 'characters cannot be read: ' || sqlerrm;
 end $$;
 comment on function worker.note_campaigns() is
 'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
@@ -2482,7 +2491,7 @@ begin
     return (v_result ->> 'jobs')::int;
   end if;
   -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
-  if worker.setting('refill', 'on')::boolean
+  if worker.operators_setting('refill', 'on')::boolean
      and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
     return worker.enqueue_missing();
   end if;
@@ -2761,7 +2770,7 @@ comment on function worker.rescue_jobs() is
 create or replace function worker.prune_before() returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_retention text := worker.setting('retention', '7 days');
+  v_retention text := worker.operators_setting('retention', '7 days');
 begin
   return case when v_retention::interval > interval '0' then now() - v_retention::interval end;
 exception when data_exception then
@@ -4869,16 +4878,11 @@ create or replace function worker.known_places(p_campaign_seed text) returns tex
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The game's own map. Where it is absent, of another shape or not to be read, the place is written without it.
-  if to_regclass('public.world_pois') is null
-     or (select count(*) from pg_attribute
-          where attrelid = to_regclass('public.world_pois') and not attisdropped
-            and attname in ('campaign_seed', 'name') and atttypid in ('text'::regtype, 'varchar'::regtype)
-            and has_column_privilege(attrelid, attnum, 'select')) < 2 then
+  if worker.game_access('world_pois') is not null then
     return null;
   end if;
-  return (select string_agg('- ' || left(w.name, 100), E'\n')
-            from (select name from public.world_pois where campaign_seed = p_campaign_seed limit 30) w);
-exception when insufficient_privilege then
+  return (select string_agg('- ' || w, E'\n') from worker.game_world_pois(p_campaign_seed) w);
+exception when others then
   return null;
 end $$;
 comment on function worker.known_places(text) is
@@ -5465,18 +5469,6 @@ end $setup$;
 comment on function worker.setup_kind_session_summary() is
 'Makes the table of session summaries and their kind. Part of worker.setup().';
 
-create or replace function worker.require_right(p_table text, p_right text) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if not has_table_privilege(p_table, p_right) then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('role %s, who owns worker_jobs, may not %s %s: GRANT %s ON %s TO %I',
-                       current_user, lower(p_right), p_table, p_right, p_table, current_user);
-  end if;
-end $$;
-comment on function worker.require_right(text, text) is
-'Raises 42501 with the statement that mends it, where the owner of the tables lacks a right on a table of the game.';
-
 create or replace function worker.conversation(p_character uuid, p_count integer) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5486,21 +5478,31 @@ begin
     raise exception using errcode = 'no_data_found',
       message = 'there is no table dm_conversations, and the job brings no "messages" along';
   end if;
-  perform worker.require_right('public.dm_conversations', 'SELECT');
-  select jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.n desc) into v_messages
-    from (select c.role, c.content, row_number() over (order by c.created_at desc, c.ctid desc) as n
-            from public.dm_conversations c
-           where c.character_id = p_character and btrim(c.content) <> ''
-           order by n limit p_count) m;
-  if v_messages is null and row_security_active('public.dm_conversations') then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('row level security hides the rows of dm_conversations from role %s, who owns worker_jobs: '
-                       'CREATE POLICY … ON dm_conversations FOR SELECT TO %I USING (true)', current_user, current_user);
+  perform worker.require_game_access('dm_conversations');
+  v_messages := worker.game_dm_conversations(p_character, p_count);
+  if v_messages is null and worker.hidden_from_owner('dm_conversations') is not null then
+    raise exception using errcode = 'insufficient_privilege', message = worker.hidden_from_owner('dm_conversations');
   end if;
   return v_messages;
 end $$;
 comment on function worker.conversation(uuid, integer) is
 'The last messages of a character in the game''s own table dm_conversations, oldest first; NULL where there are none. Raises where they may not be read.';
+
+create or replace function worker.preview_parameters(p_kind text, p_parameters jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Whoever may preview could read any character's conversation by its uuid: a preview that brings none gets this one.
+return case when p_kind = 'session_summary' and p_parameters ->> 'messages' is null then
+  p_parameters || '{
+    "character_id": "00000000-0000-4000-8000-000000000000",
+    "messages": [
+      {"role": "dm", "content": "Rain drums on the roof of the mill. The miller bars the door and whispers that something walks on the wheel at night."},
+      {"role": "player", "content": "I climb to the loft with my lantern covered and watch the wheel."},
+      {"role": "dm", "content": "Near midnight a drowned bell begins to ring below the water, and a pale hand turns the wheel against the stream."},
+      {"role": "player", "content": "I call out the name on the bell: Ansel Reed."},
+      {"role": "dm", "content": "The hand lets go. On the bank lies a rusted key that was not there before."}]}'::jsonb
+  else p_parameters end;
+comment on function worker.preview_parameters(text, jsonb) is
+'The parameters of a preview: that of a summary is of an example, unless messages come with it, and never of a character''s own conversation.';
 
 create or replace function worker.context_session_summary(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5511,7 +5513,7 @@ declare
 begin
   if to_regclass('public.journal_entries') is not null then
     -- Better before the model has written than after.
-    perform worker.require_right('public.journal_entries', 'INSERT');
+    perform worker.require_game_access('journal_entries');
   end if;
   if v_messages is null then
     v_messages := worker.conversation(v_character, v_count);
@@ -5580,10 +5582,9 @@ begin
   values (v_character, p_item ->> 'summary', p_item -> 'key_events', p_item -> 'open_threads', p_provenance)
   returning id into v_id;
   if to_regclass('public.journal_entries') is not null then
-    insert into public.journal_entries (character_id, entry_type, content, metadata)
-    values (v_character, 'session_summary', p_item ->> 'summary',
-            jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
-                               'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
+    perform worker.game_journal_entries(v_character, p_item ->> 'summary',
+      jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
+                         'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
   end if;
   return v_id;
 end $$;
@@ -5663,12 +5664,162 @@ end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';
 
+-- sql/core/84_owner.sql
+
+-- Who owns tables and code. Never a superuser: every trigger, view or function of somebody else's that our code meets
+-- would run with his rights.
+
+create or replace function worker.role_oid(p_role name) returns oid
+language sql stable set search_path = pg_catalog, pg_temp
+-- Not by a cast to regrole, which reads the name as an identifier: "GameOwner" would be another role.
+return (select r.oid from pg_roles r where r.rolname = p_role);
+comment on function worker.role_oid(name) is
+'The oid of a role by its name, exactly as it is spelt; NULL where there is none.';
+
+create or replace function worker.in_script() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return coalesce(current_setting('worker.in_script', true), '') = 'on';
+comment on function worker.in_script() is
+'Whether this is the script of CREATE EXTENSION, which runs as a superuser.';
+
+create or replace function worker.queue_owner() returns name
+language sql stable set search_path = pg_catalog, pg_temp
+return (select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner where c.oid = to_regclass('public.worker_jobs'));
+comment on function worker.queue_owner() is
+'The owner of worker_jobs, NULL where there is no such table.';
+
+create or replace function worker.wanted_owner() returns name
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_set name := worker.setting('owner', null);
+begin
+  if v_set is not null then
+    if worker.role_oid(v_set) is null or not pg_has_role(session_user, v_set, 'member') then
+      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
+    elsif (select rolsuper from pg_roles where rolname = v_set) then
+      perform worker.refuse('pg_worker_ext.owner', v_set,
+        'a role that is no superuser (triggers and views of others would run with its rights); worker_owner is made for it where none is set');
+    end if;
+    return v_set;
+  end if;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
+  -- over the guide's tables, which stay with whose they are.
+  return coalesce(
+    (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker' and not r.rolsuper),
+    (select r.rolname from pg_roles r where r.rolname = worker.queue_owner() and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
+    (select r.rolname from pg_extension e join pg_roles r on r.oid = e.extowner where e.extname = 'pg_worker_ext' and not r.rolsuper),
+    (select r.rolname from pg_roles r where r.rolname = session_user and not r.rolsuper),
+    -- Supabase: its superuser is not the user's, postgres is.
+    (select r.rolname from pg_roles r where r.rolname = 'postgres' and not r.rolsuper and worker.role_oid('supabase_admin') is not null),
+    'worker_owner');
+end $$;
+comment on function worker.wanted_owner() is
+'Who owns tables and code, never a superuser: the setting pg_worker_ext.owner, else the owner of schema worker, of a queue that was there before, of the extension, else session_user; where all of them are superusers, worker_owner.';
+
+create or replace function worker.owner_trouble() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+-- Whoever may make roles can have made this one beforehand, to be a member of what will own everything. What a superuser
+-- gave stays: it was meant. From 16 on the maker of a role is a member with ADMIN OPTION, noted as the superuser's gift.
+return (
+  select nullif(concat_ws(', ',
+           case when r.rolsuper then 'is a superuser' end, case when r.rolcanlogin then 'can log in' end,
+           case when r.rolcreaterole then 'can make roles' end, case when r.rolreplication then 'can replicate' end,
+           case when r.rolbypassrls then 'sees past row level security' end,
+           (select string_agg(format(case when m.roleid = r.oid then 'has the member %s' else 'is a member of %s' end, o.rolname), ', ' order by o.rolname)
+              from pg_auth_members m
+              join pg_roles o on o.oid = case when m.roleid = r.oid then m.member else m.roleid end
+             where r.oid in (m.roleid, m.member) and not (m.roleid = r.oid and o.rolsuper)
+               and (m.admin_option or not exists (select from pg_roles g where g.oid = m.grantor and g.rolsuper)))), '')
+    from pg_roles r where r.rolname = 'worker_owner');
+comment on function worker.owner_trouble() is
+'What makes a role worker_owner that is there already unfit to own everything, or NULL.';
+
+create or replace function worker.make_owner() returns name
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner name := worker.wanted_owner();
+begin
+  if v_owner <> 'worker_owner' or worker.setting('owner', null) = 'worker_owner' then
+    return v_owner;
+  end if;
+  if worker.role_oid('worker_owner') is null then
+    begin
+      create role worker_owner nologin noinherit;
+    exception when duplicate_object or unique_violation then
+      -- The install in another database was faster.
+      null;
+    end;
+  end if;
+  if worker.owner_trouble() is not null then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('the role worker_owner, who would own tables and functions, is not fit for it: it %s', worker.owner_trouble()),
+      detail = 'It must be NOLOGIN and without rights, and nobody but a superuser may have made members of it. Nothing was changed.',
+      hint = 'Mend or drop it, or name the owner yourself: SET pg_worker_ext.owner = ''…''.';
+  end if;
+  return v_owner;
+end $$;
+comment on function worker.make_owner() is
+'worker.wanted_owner(), and the role worker_owner is made where it is that one and is not there yet. Part of worker.setup().';
+
+create or replace function worker.give_functions_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> worker.role_oid(p_owner)
+  loop
+    execute format('alter function %s owner to %I', v_function, p_owner);
+  end loop;
+end $$;
+
+create or replace function worker.give_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+begin
+  if p_owner = 'worker_owner' then
+    -- The schema stays whose it is: a dump names its owner before CREATE EXTENSION could make the role.
+    perform worker.open_schema_to(p_owner);
+    if not has_schema_privilege(p_owner, 'public', 'usage') then
+      if worker.in_script() then
+        raise warning 'pg_worker_ext: role worker_owner may not use schema public' using hint = 'GRANT USAGE ON SCHEMA public TO worker_owner;';
+      else
+        grant usage on schema public to worker_owner;
+      end if;
+    end if;
+  elsif (select nspowner from pg_namespace where nspname = 'worker') <> worker.role_oid(p_owner) then
+    execute format('alter schema worker owner to %I', p_owner);
+  end if;
+  perform worker.give_functions_to(p_owner);
+  for v_thing in
+    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
+      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> worker.role_oid(p_owner)
+  loop
+    execute format('alter %s owner to %I', v_thing, p_owner);
+  end loop;
+end $$;
+comment on function worker.give_to(name) is
+'Makes one role the owner of the functions, the tables and the views, and of schema worker unless it is worker_owner. Part of worker.setup().';
+
+create or replace function worker.tell_of_move(p_from name, p_to name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_triggers text := (
+    select string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' order by t.tgname)
+      from worker.our_relations() r join pg_trigger t on t.tgrelid = r join pg_proc p on p.oid = t.tgfoid
+     where not t.tgisinternal and not p.prosecdef and p.pronamespace <> 'worker'::regnamespace);
+begin
+  raise notice 'pg_worker_ext: tables and functions belong to % now, and no longer to the superuser %', p_to, p_from
+    using hint = concat_ws(' ', 'What ran with a superuser''s rights runs with those of this role.',
+                           'Triggers that may miss a GRANT now: ' || v_triggers || '.');
+end $$;
+comment on function worker.tell_of_move(name, name) is
+'Says that a superuser''s installation was moved to an ordinary owner, and which triggers lose his rights. Part of worker.setup().';
+
 -- sql/core/85_rights.sql
 
--- Owner and grants. Nothing for PUBLIC, nothing for anon and authenticated.
---
--- Two rules make the lists: in schema worker a SECURITY DEFINER function is the executor's door, a SECURITY
--- INVOKER function can do nothing that its caller could not, and goes to game backends.
+-- Grants. Nothing for PUBLIC, nothing for anon and authenticated; for backends and executors what the two lists say.
 
 create or replace function worker.our_relations() returns setof regclass
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5693,67 +5844,47 @@ comment on function worker.our_relations() is
 
 create or replace function worker.our_functions() returns setof regprocedure
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_games oid[] := worker.game_functions();
 begin
   return query
     select p.oid::regprocedure from pg_proc p
-     where p.pronamespace = 'worker'::regnamespace
+     where (p.pronamespace = 'worker'::regnamespace and p.oid <> all (v_games))
         or (p.pronamespace = 'public'::regnamespace and p.proname = any (worker.game_door()));
 end $$;
 comment on function worker.our_functions() is
-'The functions of both doors.';
+'The functions of both doors. Those that use the game''s own tables are data (worker.setup_game_tables).';
 
-create or replace function worker.wanted_owner() returns name
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_set name := worker.setting('owner', null);
-  v_schema_owner name := (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker');
-begin
-  if v_set is not null then
-    if not exists (select from pg_roles where rolname = v_set) or not pg_has_role(session_user, v_set, 'member') then
-      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
-    end if;
-    return v_set;
-  end if;
-  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
-  -- over the guide's tables, which stay with whose they are.
-  return case when not (select rolsuper from pg_roles where rolname = v_schema_owner) then v_schema_owner
-    else coalesce((select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner
-                    where c.oid = to_regclass('public.worker_jobs') and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
-                  session_user) end;
-end $$;
-comment on function worker.wanted_owner() is
-'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else the owner of a queue that was there before, else session_user.';
+create or replace function worker.backend_calls() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Beside the game's door in schema public: what its functions, the triggers and the views call with the caller's rights.
+-- None of them can do anything that a backend's rights on the tables do not allow.
+return array[
+  'version', 'contract_version', 'retire_items',
+  -- the views
+  'pool_status', 'queue_status', 'price', 'setting',
+  -- jobs: put_back is an UPDATE of worker_jobs with the caller's rights
+  'put_back', 'check_parameter', 'check_parameters', 'is_messages', 'is_range', 'what_is_allowed', 'refuse', 'require_read_committed',
+  -- claims
+  'begin_claim', 'wait_for_item', 'want', 'refuse_above', 'refuse_unless_listed', 'pick_quest', 'pick_npc', 'pick_own',
+  'claim_dungeon', 'pick_dungeon', 'claim_poi', 'pick_poi',
+  'claim_encounter', 'pick_encounter', 'pick_encounter_at', 'pick_encounter_in_band', 'refuse_encounter_filter', 'want_encounter'
+];
+comment on function worker.backend_calls() is
+'The functions of schema worker that a game backend may call; every other one it may not.';
 
-create or replace function worker.give_functions_to(p_owner name) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_function text;
-begin
-  for v_function in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
-  loop
-    execute format('alter function %s owner to %I', v_function, p_owner);
-  end loop;
-end $$;
-
-create or replace function worker.give_to(p_owner name) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_thing text;
-begin
-  if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
-    execute format('alter schema worker owner to %I', p_owner);
-  end if;
-  perform worker.give_functions_to(p_owner);
-  for v_thing in
-    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
-      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
-  loop
-    execute format('alter %s owner to %I', v_thing, p_owner);
-  end loop;
-end $$;
-comment on function worker.give_to(name) is
-'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
+create or replace function worker.executor_calls() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+-- SECURITY DEFINER, apart from the two versions: an executor has no table.
+return array[
+  'version', 'contract_version', 'about', 'ready', 'report_executor', 'show_presence', 'unregister_executor',
+  'lease_jobs', 'lease_for_empty_pool', 'heartbeat', 'next_item', 'store_item', 'reject_item',
+  'complete_job', 'complete_jobs', 'fail_job', 'release_job',
+  'tick', 'next_due', 'jobs_wait', 'rescue_jobs', 'refill_pools', 'prune_jobs',
+  'preview_item', 'check_item', 'pool_status', 'queue_status', 'batch_estimates'
+];
+comment on function worker.executor_calls() is
+'The functions of schema worker that an executor may call (docs/protocol.md); every other one it may not.';
 
 create or replace function worker.nobody() returns text
 language sql stable set search_path = pg_catalog, pg_temp
@@ -5806,7 +5937,10 @@ begin
     execute format('revoke all on schema worker from %s', v_nobody);
   end if;
   perform worker.close_functions();
-  for v_thing in select r::text from worker.our_relations() r loop
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r
+     where worker.is_open(c.relacl) or exists (select from pg_attribute a where a.attrelid = r and worker.is_open(a.attacl))
+  loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
   end loop;
   for v_thing in
@@ -5818,59 +5952,129 @@ end $$;
 comment on function worker.close_doors() is
 'Takes every right from PUBLIC, anon and authenticated and turns row level security on. Part of worker.setup().';
 
-create or replace function worker.grant_executor(p_role text) returns void
+create or replace function worker.policy_name(p_sort text, p_role name) returns name
+language sql stable set search_path = pg_catalog, pg_temp
+-- A name has 63 bytes, and two long roles may differ in the last one only.
+return case when octet_length(p_sort || ' ' || p_role) <= 63 then p_sort || ' ' || p_role
+            else p_sort || ' ' || left(encode(sha256(convert_to(p_role, 'UTF8')), 'hex'), 32) end;
+comment on function worker.policy_name(text, name) is
+'The name of a policy of ours for a role.';
+
+create or replace function worker.has_policy(p_table regclass, p_role oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+-- By the role, not by the policy's name: roles are renamed.
+return exists (select from pg_policy where polrelid = p_table and polroles = array[p_role] and polcmd = '*' and polname like 'pg\_worker\_ext %');
+comment on function worker.has_policy(regclass, oid) is
+'Whether worker.grant_backend() gave this role its policy on a table. The one on worker_jobs is how a backend is known.';
+
+create or replace function worker.is_executor(p_role oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (select from pg_policy where polrelid = to_regclass('worker.executors') and polroles = array[p_role] and not polpermissive
+                  and polname like 'pg\_worker\_ext executor %');
+comment on function worker.is_executor(oid) is
+'Whether worker.grant_executor() was called for this role.';
+
+create or replace function worker.executor_policy(p_role text) returns name
+language sql stable set search_path = pg_catalog, pg_temp
+return worker.policy_name('pg_worker_ext executor', p_role);
+
+create or replace function worker.known_backends() returns setof name
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
+  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
+  select r.rolname from pg_roles r
+   where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname not in (current_user, worker.queue_owner()))
+      or worker.has_policy(to_regclass('public.worker_jobs'), r.oid)
+$$;
+comment on function worker.known_backends() is
+'The roles that are game backends.';
+
+create or replace function worker.known_executors() returns setof name
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
+  select r.rolname from pg_roles r
+   where worker.is_executor(r.oid)
+      or exists (select from pg_proc p cross join aclexplode(p.proacl) a
+                  where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
+                    and a.grantee = r.oid and a.grantee <> p.proowner)
+$$;
+comment on function worker.known_executors() is
+'The roles that are executors.';
+
+create or replace function worker.set_calls(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_function text;
+  v_role oid := worker.role_oid(p_role);
+  v_backend boolean := worker.has_policy(to_regclass('public.worker_jobs'), v_role);
+  v_executor boolean := worker.is_executor(v_role);
+  v_function record;
+begin
+  -- What is superfluous goes too: earlier versions gave every internal function.
+  for v_function in
+    select x.* from (
+      select f::text as name, exists (select from aclexplode(p.proacl) a where a.grantee = v_role and a.privilege_type = 'EXECUTE') as may,
+             p.prorettype <> 'trigger'::regtype and case when p.pronamespace = 'public'::regnamespace then v_backend
+               else (v_backend and p.proname = any (worker.backend_calls())) or (v_executor and p.proname = any (worker.executor_calls())) end as shall
+        from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> v_role) x
+     where x.may <> x.shall
+  loop
+    execute format(case when v_function.shall then 'grant execute on function %s to %I' else 'revoke execute on function %s from %I' end,
+                   v_function.name, p_role);
+  end loop;
+end $$;
+comment on function worker.set_calls(text) is
+'Gives a role the functions that it may call as a backend or executor, and takes every other one of ours. Part of grants and of worker.setup().';
+
+create or replace function worker.grant_executor(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform worker.open_schema_to(p_role);
-  for v_function in
-    select p.oid::regprocedure::text from pg_proc p
-     where p.pronamespace = 'worker'::regnamespace
-       and (p.prosecdef or p.proname in ('version', 'contract_version')) and p.prorettype <> 'trigger'::regtype
-  loop
-    execute format('grant execute on function %s to %I', v_function, p_role);
-  end loop;
   -- The memory of it, for an upgrade with new functions and a DROP and CREATE EXTENSION. It lets nobody see anything.
-  if not exists (select from pg_policy where polrelid = 'worker.executors'::regclass and polname = worker.executor_policy(p_role)) then
+  if not worker.is_executor(worker.role_oid(p_role)) then
+    perform worker.lock_alone(array['worker.executors'::regclass]);
     execute format('create policy %I on worker.executors as restrictive for select to %I using (true)', worker.executor_policy(p_role), p_role);
   end if;
+  perform worker.set_calls(p_role);
 end $$;
 comment on function worker.grant_executor(text) is
 'Lets a role be an executor: the functions of the executor''s door and no table.';
 
-create or replace function worker.executor_policy(p_role text) returns name
-language sql immutable set search_path = pg_catalog, pg_temp
-return left('pg_worker_ext executor ' || p_role, 63);
-
 create or replace function worker.grant_backend(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_thing text;
-  v_policy text := left('pg_worker_ext ' || p_role, 63);
+  v_role oid := worker.role_oid(p_role);
+  v_thing record;
+  v_policy name := worker.policy_name('pg_worker_ext', p_role);
 begin
   perform worker.open_schema_to(p_role);
+  perform worker.lock_alone(worker.without_policy(p_role));
   for v_thing in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
-     where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype
-       -- These make statements of the texts that they are given: for worker.setup() alone.
-       and p.proname not in ('run_all', 'reshape', 'fill_and_demand', 'take_up_former')
+    select r as name, c.relkind <> 'v' and not worker.has_policy(r, v_role) as policy,
+           (select string_agg(w, ', ') from unnest(string_to_array(worker.backend_rights(r::text), ', ')) w
+             where not exists (select from aclexplode(c.relacl) a where a.grantee = v_role and lower(a.privilege_type) = w)) as rights
+      from worker.our_relations() r join pg_class c on c.oid = r
   loop
-    execute format('grant execute on function %s to %I', v_thing, p_role);
+    if v_thing.rights is not null then
+      execute format('grant %s on table %s to %I', v_thing.rights, v_thing.name, p_role);
+    end if;
+    if v_thing.policy then
+      -- Where a renamed role has taken the name along, another one is found.
+      execute format('create policy %I on %s to %I using (true) with check (true)',
+                     case when exists (select from pg_policy where polrelid = v_thing.name and polname = v_policy)
+                          then 'pg_worker_ext role ' || v_role else v_policy end, v_thing.name, p_role);
+    end if;
   end loop;
-  for v_thing in select r::text from worker.our_relations() r loop
-    execute format('grant %s on table %s to %I', worker.backend_rights(v_thing), v_thing, p_role);
-  end loop;
-  for v_thing in
-    select r::text from worker.our_relations() r join pg_class c on c.oid = r
-     where c.relkind <> 'v'
-       and not exists (select from pg_policy where polrelid = r and polname = v_policy)
-  loop
-    execute format('create policy %I on %s to %I using (true) with check (true)', v_policy, v_thing, p_role);
-  end loop;
+  perform worker.set_calls(p_role);
 end $$;
 comment on function worker.grant_backend(text) is
 'Lets a role be a game backend: enqueue, claim, watch, use pools and queue as tables. Makes grants and row level security policies. Run it again after a kind was added.';
+
+create or replace function worker.without_policy(p_role text) returns regclass[]
+language sql stable set search_path = pg_catalog, pg_temp
+return array(select r from worker.our_relations() r join pg_class c on c.oid = r
+              where c.relkind <> 'v' and not worker.has_policy(r, worker.role_oid(p_role)));
+comment on function worker.without_policy(text) is
+'The tables on which a backend has no policy yet.';
 
 create or replace function worker.backend_rights(p_relation text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -5890,31 +6094,269 @@ end $$;
 
 create or replace function worker.grant_known_roles() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_role text;
 begin
-  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
-  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
-  for v_role in
-    select r.rolname from pg_roles r
-     where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname <> current_user)
-        or exists (select from pg_policy p where p.polrelid = to_regclass('public.worker_jobs')
-                      and p.polname = left('pg_worker_ext ' || r.rolname, 63))
+  perform worker.grant_backend(b) from worker.known_backends() b;
+  perform worker.grant_executor(e) from worker.known_executors() e;
+end $$;
+comment on function worker.grant_known_roles() is
+'Gives backends and executors what they have by this version. Part of worker.setup().';
+
+create or replace function worker.operators_setting(p_name text, p_default text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+-- What deletes or refills must not be the session's, whose role may be an executor's. Where the library defined the
+-- setting, the server sees to it who sets it. Where it is only a name, anybody may SET it: then counts what was set
+-- for this database, or for all of them.
+return coalesce(
+  -- The library is loaded by the first call of a function of its own.
+  case when worker.native_info() is not null and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
+       then nullif(current_setting('pg_worker_ext.' || p_name, true), '')
+       else (select nullif(substr(c, length('pg_worker_ext.' || p_name) + 2), '')
+               from pg_db_role_setting s cross join unnest(s.setconfig) c
+              where s.setrole = 0 and s.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
+                and c like 'pg\_worker\_ext.' || replace(p_name, '_', '\_') || '=%'
+              order by s.setdatabase desc limit 1) end,
+  p_default);
+comment on function worker.operators_setting(text, text) is
+'A setting pg_worker_ext.NAME as whoever runs the database gave it (postgresql.conf, ALTER SYSTEM, ALTER DATABASE … SET), whatever the session says; or the default.';
+
+-- sql/core/87_game_tables.sql
+
+-- The game's own tables, which belong to whomever they like: read and written with the rights of their owner and no
+-- more, through one small function for each.
+--
+-- A function of these is SECURITY DEFINER and its owner is the table's owner; only ours may call it. So a trigger on the
+-- table runs as who owns it, and never as us. It is data, like a view: made by worker.setup(), kept by DROP EXTENSION.
+-- Its owner cannot change its text, but can make it SECURITY INVOKER or give it another search_path: so the text
+-- begins by pinning the path and by looking, under the table's lock, whether it is a table and its owner's.
+
+create or replace function worker.game_tables()
+returns table (name text, needed_for text, columns jsonb, arguments text, gives text, mode text, body text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  values
+    ('characters', 'campaigns of characters get no points of interest by themselves',
+     '{"campaign_seed": ["text", "varchar", "bpchar", "uuid", "int2", "int4", "int8", "enum"]}'::jsonb,
+     '', 'setof text', 'access share', $body$
+  return query select distinct c.campaign_seed::text from public.characters c
+                where c.campaign_seed is not null and c.campaign_seed::text <> '';$body$),
+    ('dm_conversations', 'summaries need jobs that bring their messages along',
+     '{"character_id": ["uuid"], "role": ["text", "varchar", "enum"], "content": ["text", "varchar"],
+       "created_at": ["timestamptz", "timestamp", "date", "int4", "int8"]}',
+     'uuid, integer', 'jsonb', 'access share', $body$
+  return (
+    select jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.n desc)
+      from (select c.role, c.content, row_number() over (order by c.created_at desc, c.ctid desc) as n
+              from public.dm_conversations c
+             where c.character_id = $1 and btrim(c.content) <> ''
+             order by n limit $2) m);$body$),
+    ('journal_entries', 'no summary can be written into it',
+     '{"character_id": ["uuid", "text", "varchar"], "entry_type": ["text", "varchar", "enum"], "content": ["text", "varchar"],
+       "metadata": ["jsonb", "json"]}',
+     'uuid, text, jsonb', 'void', 'row exclusive', $body$
+  -- Where a superuser owns the table, what others hung on it would run as that superuser.
+  if (select r.rolsuper from pg_roles r where r.rolname = current_user) and exists (
+       select from pg_trigger t
+         join pg_proc f on f.oid = t.tgfoid join pg_roles r on r.oid = f.proowner
+        where not t.tgisinternal and not r.rolsuper
+          and t.tgrelid in (select 'public.journal_entries'::regclass union select p.relid from pg_partition_tree('public.journal_entries') p)) then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('journal_entries belongs to the superuser %s and has a trigger of somebody else''s, which would get his rights', current_user),
+      hint = 'ALTER TABLE journal_entries OWNER TO …; then SELECT worker.setup();';
+  end if;
+  -- What waits for the commit would run as whoever commits.
+  for v_name in
+    select distinct c.conname from pg_constraint c
+     where c.condeferrable and c.connamespace = 'public'::regnamespace
+       and c.conrelid in (select 'public.journal_entries'::regclass union select p.relid from pg_partition_tree('public.journal_entries') p)
   loop
-    perform worker.grant_backend(v_role);
+    execute format('set constraints public.%I immediate', v_name);
   end loop;
-  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
-  for v_role in
-    select r.rolname from pg_roles r
-     where exists (select from pg_policy p where p.polrelid = to_regclass('worker.executors')
-                      and p.polname = worker.executor_policy(r.rolname))
-        or exists (select from pg_proc p cross join aclexplode(p.proacl) a
-                    where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
-                      and a.grantee = r.oid and a.grantee <> p.proowner)
+  insert into public.journal_entries (character_id, entry_type, content, metadata) values ($1, 'session_summary', $2, $3);$body$),
+    ('world_pois', 'points of interest are written without the places of the game''s own map',
+     '{"campaign_seed": ["text", "varchar"], "name": ["text", "varchar"]}',
+     'text', 'setof text', 'access share', $body$
+  return query select left(w.name, 100) from public.world_pois w where w.campaign_seed = $1 limit 30;$body$)
+$$;
+comment on function worker.game_tables() is
+'The tables of a game that are used where they exist: the columns that must be there, with the types they may have, and the text of the function that uses each.';
+
+create or replace function worker.game_function(p_table text) returns oid
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select to_regprocedure(format('worker.game_%s(%s)', g.name, g.arguments))::oid from worker.game_tables() g where g.name = p_table
+$$;
+comment on function worker.game_function(text) is
+'The function through which a table of the game is used, NULL where it was not made.';
+
+create or replace function worker.game_functions() returns oid[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array(select worker.game_function(g.name) from worker.game_tables() g where worker.game_function(g.name) is not null)
+$$;
+comment on function worker.game_functions() is
+'All of them that were made.';
+
+create or replace function worker.game_function_text(p_table text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format($text$
+declare
+  v_name pg_catalog.name;
+begin
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  lock table public.%1$s in %2$s mode;
+  if not exists (select from pg_class c join pg_roles r on r.oid = c.relowner
+                  where c.oid = 'public.%1$s'::regclass and c.relkind in ('r', 'p') and r.rolname = current_user) then
+    raise exception using errcode = 'insufficient_privilege',
+      message = '%1$s has changed hands since worker.setup() looked at it', hint = 'SELECT worker.setup();';
+  end if;%3$s
+end $text$, g.name, g.mode, g.body)
+    from worker.game_tables() g where g.name = p_table
+$$;
+comment on function worker.game_function_text(text) is
+'The whole text of such a function.';
+
+create or replace function worker.game_table_trouble(p_table text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_columns jsonb := (select g.columns from worker.game_tables() g where g.name = p_table);
+begin
+  select c.oid, c.relkind, c.relowner into v_table from pg_class c where c.oid = to_regclass('public.' || p_table);
+  if v_table.relkind not in ('r', 'p') then
+    return format('%s is no table: nothing else is read or written, since it would run somebody else''s code', p_table);
+  end if;
+  return coalesce(
+    (select format('the table %s has no column %s', p_table, string_agg(k, ', ' order by k))
+       from jsonb_object_keys(v_columns) k
+      where not exists (select from pg_attribute a where a.attrelid = v_table.oid and a.attname = k and not a.attisdropped)
+     having count(*) > 0),
+    (select format('the column %s.%s is of type %s, not %s', p_table, a.attname, format_type(a.atttypid, null),
+                   (select string_agg(x, ', ') from jsonb_array_elements_text(v_columns -> a.attname) x))
+       from pg_attribute a join pg_type t on t.oid = a.atttypid
+      where a.attrelid = v_table.oid and a.attnum > 0 and v_columns ? a.attname::text
+        and not v_columns -> a.attname ? case when t.typtype = 'e' then 'enum' when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text else '' end
+      order by a.attnum limit 1));
+end $$;
+comment on function worker.game_table_trouble(text) is
+'What makes a table of the game unusable (it is a view, or columns are missing or of other types), or NULL.';
+
+create or replace function worker.game_access(p_table text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner record;
+  v_function pg_proc;
+begin
+  select r.rolname, r.oid into v_owner
+    from pg_class c join pg_roles r on r.oid = c.relowner where c.oid = to_regclass('public.' || p_table);
+  if not found then
+    return format('there is no table %s', p_table);
+  end if;
+  select * into v_function from pg_proc where oid = worker.game_function(p_table);
+  return coalesce(worker.game_table_trouble(p_table), case
+    when v_function.oid is null or v_function.proowner <> v_owner.oid or not has_function_privilege(v_function.oid, 'execute')
+      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role', p_table, v_owner.rolname)
+    when not v_function.prosecdef
+      then format('the function %s does not run as its owner any more: SELECT worker.setup();', v_function.oid::regprocedure) end);
+end $$;
+comment on function worker.game_access(text) is
+'What stands in the way of using a table of the game, in words, or NULL. Asked before each use.';
+
+create or replace function worker.hidden_from_owner(p_table text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select format('row level security hides rows of %s also from its owner %s (FORCE ROW LEVEL SECURITY)', p_table, r.rolname)
+    from pg_class c join pg_roles r on r.oid = c.relowner
+   where c.oid = to_regclass('public.' || p_table) and c.relrowsecurity and c.relforcerowsecurity and not r.rolsuper and not r.rolbypassrls);
+comment on function worker.hidden_from_owner(text) is
+'Says that row level security may hide rows of a table of the game from us, or NULL.';
+
+create or replace function worker.require_game_access(p_table text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_trouble text := worker.game_access(p_table);
+begin
+  if v_trouble is not null then
+    raise exception using errcode = 'insufficient_privilege', message = v_trouble;
+  end if;
+end $$;
+comment on function worker.require_game_access(text) is
+'Raises 42501 with what stands in the way of using a table of the game.';
+
+create or replace function worker.setup_game_tables(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_trouble text;
+begin
+  for v_table in
+    select g.name, g.needed_for, r.rolname as owner, r.oid as owner_oid
+      from worker.game_tables() g
+      join pg_class c on c.oid = to_regclass('public.' || g.name)
+      join pg_roles r on r.oid = c.relowner
+     order by g.name
   loop
-    perform worker.grant_executor(v_role);
+    v_trouble := worker.game_table_trouble(v_table.name);
+    continue when v_trouble is null and worker.game_function_is_good(v_table.name, p_owner);
+    if v_trouble is not null then
+      perform worker.tell_of_game_table(v_trouble, v_table.needed_for, null);
+    elsif pg_has_role(session_user, v_table.owner_oid, 'member') and pg_has_role(current_user, v_table.owner_oid, 'member') then
+      perform worker.make_game_function(v_table.name, v_table.owner, p_owner);
+    else
+      perform worker.tell_of_game_table(
+        format('%s belongs to %s, of which %s is no member', v_table.name, v_table.owner, current_user), v_table.needed_for,
+        format('GRANT %I TO %I; then SELECT worker.setup(); or SELECT worker.setup(); as a superuser.', v_table.owner, current_user));
+    end if;
   end loop;
 end $$;
+comment on function worker.setup_game_tables(name) is
+'Makes the functions through which the game''s own tables are used, where they are missing or the table has another owner now. Part of worker.setup().';
+
+create or replace function worker.tell_of_game_table(p_what text, p_needed_for text, p_hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = notice as $$
+begin
+  raise notice 'pg_worker_ext: %, so %', p_what, p_needed_for using hint = coalesce(p_hint, 'SELECT worker.setup(); when that is mended.');
+end $$;
+
+create or replace function worker.game_function_is_good(p_table text, p_owner name) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_proc p join pg_class c on c.oid = to_regclass('public.' || p_table)
+     where p.oid = worker.game_function(p_table) and p.proowner = c.relowner and p.prosecdef and p.provolatile = 'v'
+       and p.prosrc = worker.game_function_text(p_table) and p.proconfig = array['search_path=pg_catalog, pg_temp']
+       and has_function_privilege(p_owner, p.oid, 'execute') and p.proacl is not null and not worker.is_open(p.proacl))
+$$;
+comment on function worker.game_function_is_good(text, name) is
+'Whether the function of a table of the game is what worker.setup() would make now.';
+
+create or replace function worker.make_game_function(p_table text, p_table_owner name, p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text := (select format('worker.game_%s(%s)', g.name, g.arguments) from worker.game_tables() g where g.name = p_table);
+  v_lent boolean;
+begin
+  -- Dropped and made, not replaced: nothing of what was there before stays, be it rights or settings.
+  if to_regprocedure(v_function) is not null then
+    execute format('drop function %s', v_function);
+  end if;
+  execute (select format('create function %s returns %s language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+                         v_function, g.gives, worker.game_function_text(p_table)) from worker.game_tables() g where g.name = p_table);
+  execute format('comment on function %s is %L', v_function,
+                 format('Uses the game''s table %s with the rights of its owner, for the owner of worker_jobs. Made by worker.setup().', p_table));
+  execute format('revoke all on function %s from %s', v_function, worker.nobody());
+  if worker.role_oid(p_table_owner) <> worker.role_oid(current_user) then
+    -- Who is no superuser can give a function only to a role that might have made it there.
+    v_lent := not has_schema_privilege(p_table_owner, 'worker', 'create') and not (select rolsuper from pg_roles where rolname = current_user);
+    if v_lent then
+      execute format('grant create on schema worker to %I', p_table_owner);
+    end if;
+    execute format('alter function %s owner to %I', v_function, p_table_owner);
+    if v_lent then
+      execute format('revoke create on schema worker from %I', p_table_owner);
+    end if;
+  end if;
+  if p_owner <> p_table_owner then
+    execute format('grant execute on function %s to %I', v_function, p_owner);
+  end if;
+end $$;
+comment on function worker.make_game_function(text, name, name) is
+'Makes the function of one table of the game. Part of worker.setup().';
 
 -- sql/core/90_setup.sql
 
@@ -5925,7 +6367,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The extension's script runs as a superuser. A table that somebody made beforehand may carry a trigger that
   -- waits for just that, so the script changes only what it has just created, which is its member still.
-  return coalesce(current_setting('worker.in_script', true), '') <> 'on'
+  return not worker.in_script()
     or to_regclass(p_relation) is null
     or exists (select from pg_depend d
                 where d.classid = 'pg_class'::regclass and d.objid = to_regclass(p_relation)
@@ -5986,32 +6428,147 @@ begin
     insert into worker.schema_version (version, adopted_at) values (worker.version(), case when v_adopted then now() end)
     on conflict (only_row) do update set version = excluded.version, adopted_at = coalesce(excluded.adopted_at, schema_version.adopted_at)
      where schema_version.version <> excluded.version or excluded.adopted_at is not null;
+    alter table worker.schema_version add column if not exists made bigint[];
+    comment on column worker.schema_version.made is 'What was there after the last worker.setup(), a hash for each thing: while all of it is there, the next one changes nothing.';
+    update worker.schema_version set made = worker.things_made() where only_row;
   end if;
 end $$;
 comment on function worker.setup_data() is
 'Tables, kinds, triggers, views: what is absent is made, shipped kinds are brought up to date. Part of worker.setup().';
 
+create or replace function worker.things_made() returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select distinct hashtextextended(t.line, 0)
+      from worker.our_relations() r
+      join pg_class c on c.oid = r
+     cross join lateral (
+       select format('column %s %s %s %s %s', r, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, r)) as line
+         from pg_attribute a left join pg_attrdef d on d.adrelid = r and d.adnum = a.attnum where a.attrelid = r and a.attnum > 0 and not a.attisdropped
+       union all select 'index ' || pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = r and i.indisvalid
+       union all select format('trigger %s %s', pg_get_triggerdef(g.oid), g.tgenabled) from pg_trigger g where g.tgrelid = r and not g.tgisinternal
+       union all select format('constraint %s %s %s', r, n.conname, pg_get_constraintdef(n.oid)) from pg_constraint n where n.conrelid = r
+       union all select format('relation %s %s %s', r, c.relkind, c.reloptions)
+       union all select format('view %s %s', r, pg_get_viewdef(r)) where c.relkind = 'v') t
+    union select hashtextextended('kind ' || k::text, 0) from worker.kinds k where k.shipped
+    union select hashtextextended('pool ' || p.kind, 0) from public.content_pools p
+    -- Another code may make other things.
+    union select hashtextextended('code ' || string_agg(p.prosrc, ';' order by f::text), 0) from worker.our_functions() f join pg_proc p on p.oid = f);
+end $$;
+comment on function worker.things_made() is
+'A hash for each column, index, constraint, trigger, view and shipped row that is there now, and for the code.';
+
+create or replace function worker.is_set_up() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if worker.schema_version() is distinct from worker.version() or worker.former_tables() is not null
+     or not exists (select from pg_attribute where attrelid = 'worker.schema_version'::regclass and attname = 'made' and not attisdropped) then
+    return false;
+  end if;
+  return (select coalesce(v.made <@ worker.things_made(), false) from worker.schema_version v);
+exception when undefined_table or undefined_column then
+  return false;
+end $$;
+comment on function worker.is_set_up() is
+'Whether everything that worker.setup() makes is there as this code makes it. Looks only, and locks nothing that anybody waits for.';
+
+create or replace function worker.to_be_changed(p_owner name) returns regclass[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_all boolean := not worker.is_set_up();
+begin
+  return array(
+    select r from worker.our_relations() r join pg_class c on c.oid = r
+     where v_all or c.relowner <> worker.role_oid(p_owner) or (c.relkind <> 'v' and not c.relrowsecurity)
+        or (worker.role_oid(p_owner) is not null and r = any (array(select unnest(worker.without_policy(b)) from worker.known_backends() b)))
+    union
+    -- Another's table is refused with words when it is looked at.
+    select c.oid::regclass from pg_class c
+     where c.oid = any (worker.former_tables()::regclass[]) and pg_has_role(session_user, c.relowner, 'member'));
+end $$;
+comment on function worker.to_be_changed(name) is
+'The tables and views that worker.setup() has to change: none where all is as it should be.';
+
+create or replace function worker.lock_alone(p_tables regclass[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_list text := (select string_agg(t::text, ', ' order by t::oid) from unnest(p_tables) t join pg_class c on c.oid = t where c.relkind in ('r', 'p', 'v'));
+  v_bound interval := coalesce((select nullif(setting, '0')::int from pg_settings where name = 'lock_timeout'), 5000) * interval '1 millisecond';
+  v_until timestamptz := clock_timestamp() + v_bound;
+begin
+  -- All at once or none, and never in a queue: who waits for one lock with another in hand makes games wait behind him,
+  -- and ends in a deadlock with one that has both in the other order.
+  while v_list is not null loop
+    begin
+      execute format('lock table %s in access exclusive mode nowait', v_list);
+      return;
+    exception when lock_not_available then
+      if clock_timestamp() > v_until then
+        raise exception using errcode = 'lock_not_available',
+          message = format('worker.setup() has to change tables that others have in use, and waited %s in vain', v_bound),
+          detail = coalesce((
+            select format('Open transactions: %s.', string_agg(distinct format('process %s (%s, since %s)', a.pid, a.usename, a.xact_start), ', '))
+              from pg_locks l join pg_stat_activity a on a.pid = l.pid
+             where l.relation = any (p_tables::oid[]) and l.granted and a.pid <> pg_backend_pid()), ''),
+          hint = 'Nothing was changed. Run it again when they have ended, or with a longer SET lock_timeout.';
+      end if;
+    end;
+    perform pg_sleep(0.02);
+  end loop;
+end $$;
+comment on function worker.lock_alone(regclass[]) is
+'Locks tables and views before they are changed: tries for lock_timeout (5 s where none is set) until all are free at once, and nobody waits meanwhile. Part of worker.setup().';
+
+create or replace function worker.one_setup_at_a_time() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext setup', 0));
+exception when lock_not_available then
+  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() has been running for more than 10 seconds',
+    hint = 'Nothing was changed. Run it again when that one has ended.';
+end $$;
+comment on function worker.one_setup_at_a_time() is
+'Waits for the end of another worker.setup() in this database. Part of worker.setup().';
+
 create or replace function worker.setup() returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_tables text := worker.schema_version();
+  v_tables text;
+  v_owner name;
+  v_superuser name;
 begin
+  perform worker.one_setup_at_a_time();
+  v_tables := worker.schema_version();
   if string_to_array(v_tables, '.')::int[] > string_to_array(worker.version(), '.')::int[] then
     raise exception using errcode = 'object_not_in_prerequisite_state',
       message = format('the tables are of version %s, later than the code''s %s', v_tables, worker.version()),
       hint = 'Install the later version of the extension and run ALTER EXTENSION pg_worker_ext UPDATE.';
   end if;
-  perform worker.setup_data();
-  perform worker.give_to(worker.wanted_owner());
+  select r.rolname into v_superuser from pg_roles r where r.rolname = worker.queue_owner() and r.rolsuper;
+  v_owner := worker.make_owner();
+  perform worker.lock_alone(worker.to_be_changed(v_owner));
+  if not worker.is_set_up() then
+    -- What is there first: its triggers run as the functions' owner.
+    if worker.former_tables() is null then
+      perform worker.give_to(v_owner);
+    end if;
+    perform worker.setup_data();
+  end if;
+  perform worker.give_to(v_owner);
+  if v_superuser is not null then
+    perform worker.tell_of_move(v_superuser, v_owner);
+  end if;
   perform worker.close_doors();
   perform worker.grant_known_roles();
+  perform worker.setup_game_tables(v_owner);
   notify pgrst, 'reload schema';
   -- Whatever could not be done before is tried at once.
   perform worker.wake_at(null);
-  return format('pg_worker_ext %s is set up, owner %s', worker.version(), worker.wanted_owner());
+  return format('pg_worker_ext %s is set up, owner %s', worker.version(), v_owner);
 end $$;
 comment on function worker.setup() is
-'Makes or mends the data side: tables, shipped kinds, triggers, views, owner, grants. Run it as the owner of the tables (or a superuser) after ALTER EXTENSION … UPDATE, after a restore by another role, over tables that were there before. It can be repeated without harm.';
+'Makes or mends the data side: tables, shipped kinds, triggers, views, owner, grants, and the functions that use the game''s own tables. Run it as the owner of the tables (or a superuser) after ALTER EXTENSION … UPDATE, after a restore by another role, over tables that were there before, after a table characters, dm_conversations, journal_entries or world_pois was made. It can be repeated without harm: what is as it should be is not touched.';
 
 -- sql/core/95_finish.sql
 

@@ -422,10 +422,12 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
                prompt_version text, grammar jsonb, context jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+  v_parameters jsonb := worker.preview_parameters(p_kind, coalesce(p_parameters, '{}'));
 begin
   perform worker.check_try(p_try);
   return query select * from worker.prepare_item(
-    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}')), 1,
+    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), v_parameters), 1,
     'preview:' || gen_random_uuid(), coalesce(p_try, 0));
 end $$;
 comment on function worker.preview_item(text, jsonb, integer) is

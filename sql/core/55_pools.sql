@@ -120,26 +120,23 @@ comment on function worker.enqueue_missing() is
 
 create or replace function worker.note_campaigns() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_trouble text := worker.game_access('characters');
 begin
   if to_regclass('public.characters') is null then
     return null;
+  elsif v_trouble is not null then
+    return v_trouble;
   end if;
-  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
-                   and attname = 'campaign_seed' and not attisdropped) then
-    return 'the table characters has no column campaign_seed';
-  end if;
-  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
-    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
-  end if;
-  insert into worker.campaigns (campaign_seed)
-  select distinct c.campaign_seed::text from public.characters c
-   where c.campaign_seed is not null and c.campaign_seed::text <> ''
-  on conflict do nothing;
-  return case when row_security_active('public.characters')
-              then format('row level security hides rows of characters from role %s', current_user) end;
-exception when lock_not_available then
-  -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
-  return 'campaigns are being added just now, the next check takes them up';
+  insert into worker.campaigns (campaign_seed) select c from worker.game_characters() c on conflict do nothing;
+  return worker.hidden_from_owner('characters');
+exception
+  when lock_not_available then
+    -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
+    return 'campaigns are being added just now, the next check takes them up';
+  when others then
+    -- Whatever the game made of its table, the pools are looked after.
+    return 'characters cannot be read: ' || sqlerrm;
 end $$;
 comment on function worker.note_campaigns() is
 'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
@@ -189,7 +186,7 @@ begin
     return (v_result ->> 'jobs')::int;
   end if;
   -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
-  if worker.setting('refill', 'on')::boolean
+  if worker.operators_setting('refill', 'on')::boolean
      and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
     return worker.enqueue_missing();
   end if;

@@ -41,7 +41,7 @@ comment on function worker.rescue_jobs() is
 create or replace function worker.prune_before() returns timestamptz
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_retention text := worker.setting('retention', '7 days');
+  v_retention text := worker.operators_setting('retention', '7 days');
 begin
   return case when v_retention::interval > interval '0' then now() - v_retention::interval end;
 exception when data_exception then

@@ -158,16 +158,11 @@ create or replace function worker.known_places(p_campaign_seed text) returns tex
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The game's own map. Where it is absent, of another shape or not to be read, the place is written without it.
-  if to_regclass('public.world_pois') is null
-     or (select count(*) from pg_attribute
-          where attrelid = to_regclass('public.world_pois') and not attisdropped
-            and attname in ('campaign_seed', 'name') and atttypid in ('text'::regtype, 'varchar'::regtype)
-            and has_column_privilege(attrelid, attnum, 'select')) < 2 then
+  if worker.game_access('world_pois') is not null then
     return null;
   end if;
-  return (select string_agg('- ' || left(w.name, 100), E'\n')
-            from (select name from public.world_pois where campaign_seed = p_campaign_seed limit 30) w);
-exception when insufficient_privilege then
+  return (select string_agg('- ' || w, E'\n') from worker.game_world_pois(p_campaign_seed) w);
+exception when others then
   return null;
 end $$;
 comment on function worker.known_places(text) is
