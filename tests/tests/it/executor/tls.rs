@@ -140,6 +140,18 @@ fn every_mode_with_the_right_and_the_wrong_authority() {
     // Nobody has heard of the authority.
     stays_out(&url("localhost", "sslmode=verify-full"), "UnknownIssuer");
     stays_out(&url("localhost", "sslmode=disable"), "no encryption");
+    // As libpq has it: who names the machine's authorities wants to be sure.
+    stays_out(&url("localhost", "sslrootcert=system"), "UnknownIssuer");
+    stays_out(
+        &url("localhost", "sslmode=verify-full&sslrootcert=system"),
+        "UnknownIssuer",
+    );
+    for weak in ["disable", "prefer", "require", "verify-ca"] {
+        stays_out(
+            &url("localhost", &format!("sslmode={weak}&sslrootcert=system")),
+            "verify-full",
+        );
+    }
 }
 
 #[test]
