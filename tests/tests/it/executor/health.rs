@@ -123,6 +123,10 @@ fn a_model_host_that_is_off_is_no_error_of_the_executor() {
             .env("LOCAL_LLM_API_KEY", KEY)
             .start();
         executor.wait_for_log(reason);
+        // It is logged before it is shown.
+        wait_until("the reason is shown", BOUND, || {
+            executor.health().json()["reason"].is_string()
+        });
         let health = becomes(&executor, 200);
         assert_eq!(health["llm"], "down", "{health}");
         says(&health["reason"].to_string(), &[reason]);
