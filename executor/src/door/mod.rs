@@ -19,7 +19,7 @@ pub use pool::{Parameter, Pool};
 pub use rows::{
     About, BatchEstimate, Ended, Gone, Lease, Message, Next, Order, PoolLevel, QueueLevel, Server, Stored,
 };
-pub use verbs::{ItemId, Rejection};
+pub use verbs::ItemId;
 
 use crate::settings::Target;
 
