@@ -69,7 +69,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     // Registered before anything is logged.
-    let _ = cli.options.api_key();
+    let _ = cli.options.authorization();
     match start(cli) {
         Ok(code) => code,
         Err(failure) => {

@@ -15,6 +15,7 @@ mod listen;
 mod logging;
 mod metrics;
 mod redact;
+mod rejection;
 mod retry;
 mod schema;
 mod serve;

@@ -18,7 +18,8 @@ use crate::settings::{Fallback, Options};
 use crate::vitals::Vitals;
 
 pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let tools = tools(options)?;
+    let plan = plan(options, false);
+    let tools = tools(options, &plan)?;
     let listening = serve::bind(options.bind, options.port).await?;
     let stop = stop_on_signals(options.shutdown_seconds)?;
     tracing::info!(
@@ -31,7 +32,6 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
     let server = tokio::spawn(listening.answer(Arc::clone(&tools)));
     let id = Uuid::new_v4();
     let listener = Listener::start(tools.door.clone(), id, options.poll_interval_ms);
-    let plan = plan(options, false);
     let result = Engine::new(id, tools, plan, Some(listener), stop).run().await;
     server.abort();
     result.map_err(|fatal| Failure::Other(fatal.to_string()))?;
@@ -39,8 +39,8 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn tools(options: &Options) -> Result<Arc<Tools>, Failure> {
-    let generator = generator(options)?;
+pub fn tools(options: &Options, plan: &Plan) -> Result<Arc<Tools>, Failure> {
+    let generator = generator(options, plan.hours.clone())?;
     let fallback: Option<Arc<dyn Generator>> = match options.fallback {
         Fallback::Builtin if generator.name() != "builtin" => Some(Arc::new(Builtin)),
         Fallback::Builtin | Fallback::None => None,

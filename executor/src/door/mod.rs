@@ -24,7 +24,7 @@ pub use rows::{
     About, BatchEstimate, Ended, Gone, Lease, Message, Next, Order, PoolLevel, QueueLevel, Server, Stored,
 };
 pub use shown::KindLevel;
-pub use verbs::{ItemId, Rejection};
+pub use verbs::ItemId;
 
 use crate::settings::Target;
 

@@ -11,6 +11,7 @@ use super::pool::Durability::{Lazy, Sure};
 use super::pool::Purpose::{Beat, Work};
 use super::rows::{column, still_ours};
 use super::{About, Door, DoorError, Gone, Lease, Next, Order, Parameter, Server, Stored};
+use crate::rejection::Rejection;
 
 /// Which item of which job, and the proof that the job is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,13 +19,6 @@ pub struct ItemId {
     pub job_id: Uuid,
     pub token: Uuid,
     pub item_no: i32,
-}
-
-/// What this program itself found wrong with an answer, before the database saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    pub class: &'static str,
-    pub reason: String,
 }
 
 impl Door {
@@ -187,7 +181,7 @@ impl Door {
             (&id.job_id, Type::UUID),
             (&id.token, Type::UUID),
             (&id.item_no, Type::INT4),
-            (&rejection.class, Type::TEXT),
+            (&rejection.class.name(), Type::TEXT),
             (&rejection.reason, Type::TEXT),
             (provenance, Type::JSONB),
         ];

@@ -10,7 +10,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::book::Close;
+use super::models::Question;
 use super::queue::Room;
+use super::slots::Model;
 use super::{Engine, Fatal, REPORT_GAP, Tools};
 use crate::door::{About, CONTRACT_VERSION, DoorError, Ended, Gone, Lease};
 use crate::generator::{Host, Trouble};
@@ -23,7 +25,7 @@ pub enum Event {
     /// Which leases, by their tokens, are gone, and why.
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
     Closed(Vec<End>),
-    Probed(Result<Host, Trouble>),
+    Probed(Model, Result<Host, Trouble>),
     Reported,
     FellBack(Result<Vec<Lease>, DoorError>),
 }
@@ -192,17 +194,21 @@ impl Engine {
     }
 
     pub(super) fn probe(&mut self, now: Instant) {
-        if self.stopping.is_some() || self.breaker.due().is_none_or(|due| now < due) {
+        if self.stopping.is_some() || !self.is_awake() {
             return;
         }
-        let (tools, text) = (Arc::clone(&self.tools), self.breaker.probe());
-        self.calls
-            .spawn(async move { Event::Probed(tools.generator.probe(text).await) });
+        for Question { model, text } in self.models.questions(now, &self.slots) {
+            let tools = Arc::clone(&self.tools);
+            self.calls.spawn(async move {
+                let answer = tools.generator.probe(model.as_deref(), text).await;
+                Event::Probed(model, answer)
+            });
+        }
     }
 
     /// While the model host is away: one job at a time, of a pool in which nothing is left.
     pub(super) fn fall_back(&mut self, now: Instant) {
-        let away = self.breaker.trouble().is_some() && self.tools.fallback.is_some();
+        let away = self.models.usual().breaker.trouble().is_some() && self.tools.fallback.is_some();
         let due = self.next_fallback.is_some_and(|next| now >= next);
         if !(away && due && self.book.is_empty() && self.is_at_work()) {
             return;
@@ -239,7 +245,7 @@ impl Engine {
             Ok(Event::Looked { room, result }) => return self.looked(room, result),
             Ok(Event::Beaten(beat)) => self.beaten(beat),
             Ok(Event::Closed(ends)) => ends.into_iter().for_each(|end| self.closed(end)),
-            Ok(Event::Probed(answer)) => self.probed(answer),
+            Ok(Event::Probed(model, answer)) => self.probed(&model, answer),
             Ok(Event::FellBack(leases)) => self.fell_back(leases),
             Ok(Event::Reported) => self.reporting = false,
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.

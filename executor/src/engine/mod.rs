@@ -2,8 +2,8 @@
 //! (a look at the queue, a beat, an item, the report of an end, a probe) is a task of its own and
 //! comes back as an event. So a slow model or a silent database never stops the heartbeats.
 //!
-//! `queue` says when to look, `book` which job gets a free slot, `slots` when, `attempt` makes one item, `ends`
-//! draws the conclusions, `leases` takes jobs up and gives them up.
+//! `queue` says when to look, `book` which job gets a free slot, `slots` when, `models` how many of each model,
+//! `attempt` makes one item, `ends` draws the conclusions, `leases` takes jobs up and gives them up.
 
 mod attempt;
 mod book;
@@ -11,6 +11,8 @@ mod budget;
 mod calls;
 mod ends;
 mod leases;
+mod lesson;
+mod models;
 mod numbers;
 mod queue;
 mod show;
@@ -18,7 +20,7 @@ mod slots;
 mod stop;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -29,11 +31,11 @@ use uuid::Uuid;
 pub use self::attempt::TRIES;
 use self::attempt::{Attempt, ItemEnd};
 use self::book::{Book, Close};
-use self::budget::Budget;
 use self::calls::{Event, Look};
+pub use self::lesson::{Lesson, NextTry};
+use self::models::Models;
 use self::queue::Queue;
-use self::slots::Slots;
-use crate::breaker::Breaker;
+use self::slots::{Model, Slots};
 use crate::door::{Door, DoorError};
 use crate::generator::Generator;
 use crate::listen::{Ear, Listener};
@@ -48,6 +50,11 @@ pub const DEAF_POLL: Duration = Duration::from_secs(5);
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 /// So many items for each slot may be under way: where storing takes longer than writing, that is what has to wait.
 const UNSTORED: usize = 3;
+/// Over all models, where no setting says how many.
+const MOST_IN_FLIGHT: usize = 256;
+/// While only another model than the usual one can write: jobs that may turn out to be of the usual one before
+/// nothing is leased until its next probe. Whose model it is shows only with a job's first item.
+const IN_VAIN_AT_MOST: usize = 8;
 /// People who look at `worker_executors` see what was at most so long ago.
 const REPORT_GAP: Duration = Duration::from_secs(1);
 /// How often to ask for a job of an empty pool while the model host is away.
@@ -109,13 +116,14 @@ pub struct Engine {
     stop: Stop,
     book: Book,
     queue: Queue,
-    breaker: Breaker,
-    budget: Budget,
+    models: Models,
     slots: Arc<Slots>,
-    items: JoinSet<ItemEnd>,
+    items: JoinSet<(Option<Model>, ItemEnd)>,
     /// The lease, by its token, that each of the `items` belongs to.
     working: HashMap<Id, (Uuid, AbortHandle)>,
     calls: JoinSet<Event>,
+    /// Jobs in a row that were leased for a model that is away, while only others can write.
+    leased_in_vain: usize,
     beating: bool,
     next_beat: Instant,
     /// Beats in a row that got no answer.
@@ -139,9 +147,9 @@ impl Engine {
             stop,
             book: Book::default(),
             queue: Queue::new(now),
-            breaker: Breaker::unproven(now, id.as_u64_pair().0),
-            slots: Slots::new(0),
-            budget: Budget::new(plan.max_in_flight),
+            models: Models::new(now, plan.max_in_flight, plan.poll),
+            slots: Slots::new(plan.max_in_flight.unwrap_or(MOST_IN_FLIGHT)),
+            leased_in_vain: 0,
             items: JoinSet::new(),
             working: HashMap::new(),
             calls: JoinSet::new(),
@@ -210,39 +218,52 @@ impl Engine {
     }
 
     fn begin_items(&mut self) {
-        let budget = self.budget.now();
-        self.slots.open(budget);
-        while self.is_at_work()
-            && self.slots.free() > 0
-            && self.working.len() < UNSTORED * budget
-            && let Some(held) = self.book.begin_item(self.breaker.is_closed())
-        {
+        self.models.set(Instant::now(), &self.slots);
+        let most = UNSTORED * self.models.usual().budget.now().max(self.slots.held());
+        while self.is_at_work() && self.working.len() < most {
+            let (models, slots) = (&self.models, &self.slots);
+            let begun = self.book.begin_item(|held| {
+                let model = held.model.clone().unwrap_or_default();
+                let up = models.is_up(&model) || held.fallback || held.model.is_none();
+                up && slots.free(&model) > 0
+            });
+            let Some(held) = begun else { return };
             let usual = &self.tools.generator;
             let fallback = self.tools.fallback.as_ref().filter(|_| held.fallback);
+            let wish = slots.wish(held.model.clone().unwrap_or_default(), held.lease.priority);
             let attempt = Attempt {
                 generator: Arc::clone(fallback.unwrap_or(usual)),
                 tools: Arc::clone(&self.tools),
                 lease: Arc::clone(&held.lease),
                 numbers: Arc::clone(&held.numbers),
-                slots: Arc::clone(&self.slots),
+                slots: Arc::clone(slots),
                 first_try: held.rejected,
+                model: OnceLock::new(),
             };
             let token = held.lease.token;
-            let wish = self.slots.wish(held.lease.priority);
             let handle = self.items.spawn(attempt.run(wish));
             self.working.insert(handle.id(), (token, handle));
         }
+    }
+
+    fn may_lease(&self) -> bool {
+        let others = self.models.only_others_are_up() && self.leased_in_vain < IN_VAIN_AT_MOST;
+        self.is_at_work() && (self.models.is_up(&None) || others)
     }
 
     fn look(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
         }
-        let budget = self.budget.now();
-        let may_lease = self.breaker.is_closed() && self.is_at_work();
-        let room = may_lease
-            .then(|| self.book.room(self.slots.free(), budget))
-            .flatten();
+        let budget = self.models.usual().budget.now();
+        let free = || {
+            if self.models.is_up(&None) {
+                self.slots.free(&None)
+            } else {
+                1
+            }
+        };
+        let room = self.may_lease().then(|| self.book.room(free(), budget)).flatten();
         if let Some(lease) = self.queue.begin_look(now, room) {
             let look = Look {
                 executor: self.id,

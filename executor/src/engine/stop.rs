@@ -31,7 +31,11 @@ impl Engine {
                 let ends = [since + FAREWELL, deadline, deadline + LAST_WORDS];
                 [beat, ends.into_iter().filter(|end| *end > now).min(), None]
             }
-            _ => [beat, self.queue.next_look(), self.breaker.due()],
+            // Outside of its hours the host is asked for nothing: then nothing of it is due.
+            _ => {
+                let probe = self.models.due().filter(|_| self.is_awake());
+                [beat, self.queue.next_look(), probe]
+            }
         };
         times
             .into_iter()
@@ -51,7 +55,7 @@ impl Engine {
         if !self.plan.drain || !at_rest {
             return Ok(false);
         }
-        if let Some(trouble) = self.breaker.trouble() {
+        if let Some(trouble) = self.models.usual().breaker.trouble() {
             return Err(Fatal::Stranded(trouble.to_string()));
         }
         Ok(self.queue.is_empty() && self.calls.is_empty())

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::SettingsError;
 use super::dsn::{self, Pairs};
-use crate::redact::keep_secret;
+use crate::redact::{keep_name, keep_secret};
 use crate::tls::{Roots, TlsMode, TlsPlan};
 
 const ALLOWED: &str = "postgres://user:password@host:5432/database, with %40 for an @ (and so on) inside the \
@@ -51,6 +51,10 @@ impl Target {
         if let Some(password) = config.get_password() {
             keep_secret(&String::from_utf8_lossy(password));
         }
+        [config.get_user(), config.get_dbname()]
+            .into_iter()
+            .flatten()
+            .for_each(keep_name);
         Ok(Self { config, tls, ignored })
     }
 

@@ -10,7 +10,7 @@ pub mod parse;
 pub mod unknown;
 
 pub use database::Target;
-pub use endpoint::Endpoint;
+pub use endpoint::{Authorization, Endpoint};
 pub use hours::ActiveHours;
 pub use options::{Fallback, LogFormat, Options};
 
