@@ -23,6 +23,7 @@ mod llama;
 mod longlife;
 mod model;
 mod network;
+mod pairs;
 mod pg_upgrade;
 mod plans;
 mod poolers;
