@@ -19,6 +19,7 @@ mod hostile;
 mod install;
 mod jobs;
 mod kinds;
+mod languages;
 mod llama;
 mod longlife;
 mod model;
