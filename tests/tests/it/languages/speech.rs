@@ -99,8 +99,5 @@ fn sentence(language: &Language, number: usize, shortest: usize, longest: usize)
     }
     let room = longest.saturating_sub(number.to_string().len() + 1);
     let text: String = text.chars().take(room).collect();
-    json!(format!("{number} {}", text.trim()))
-        .as_str()
-        .expect("a text")
-        .to_owned()
+    format!("{number} {}", text.trim())
 }
