@@ -67,7 +67,7 @@ impl<'c> Stage<'c> {
         session.run(game::KEYS);
         session.run(game::TABLES);
         // Finished jobs are deleted while all this goes on.
-        cluster.alter_system("pg_worker_ext.retention = '5 seconds'");
+        cluster.alter_system("pg_worker_ext.retention = '5s'");
         let model = StubLlm::start();
         // About half a second for an item.
         model.answers(|_| Reply::Slow(Duration::from_millis(20)));

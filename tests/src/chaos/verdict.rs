@@ -88,6 +88,7 @@ pub fn judge(stage: &mut Stage, told: &Told, game: &Line, done: Option<Duration>
     if deadlocks > 0 {
         violations.push(format!("deadlocks: {deadlocks}"));
     }
+    violations.extend(maintenance(stage, &mut account));
     let refusals = game.refusals.iter().chain(&stage.watch.refusals);
     violations.extend(refusals.map(|(words, times)| format!("refused {times} times: {words}")));
     account.push(line_of_recovery(stage));
@@ -107,6 +108,31 @@ pub fn judge(stage: &mut Stage, told: &Told, game: &Line, done: Option<Duration>
         violations,
         kills,
     }
+}
+
+/// What a game's foreign keys may not do: stop the tick, or keep what nobody refers to.
+fn maintenance(stage: &mut Stage, account: &mut Vec<String>) -> Vec<String> {
+    let stopped = stage
+        .cluster
+        .log()
+        .matches("violates foreign key constraint")
+        .count();
+    account.push(format!("maintenance stopped by a foreign key: {stopped}"));
+    stage.watch.rows("select worker.prune_jobs()", &[]);
+    let kept = "select count(*) from worker_jobs j where status in ('completed', 'failed', 'cancelled')
+                   and completed_at < now() - interval '1 minute' and not exists (select from orders o where o.job = j.id)";
+    let kept = stage.watch.value::<i64>(kept, &[]);
+    account.push(format!(
+        "finished jobs that nobody refers to and nobody deletes: {kept:?}"
+    ));
+    let mut violations = Vec::new();
+    if stopped > 0 {
+        violations.push(format!("maintenance stopped by a foreign key {stopped} times"));
+    }
+    if kept != Some(0) {
+        violations.push(format!("finished jobs that were not deleted: {kept:?}"));
+    }
+    violations
 }
 
 fn line_of_faults(stage: &Stage) -> String {

@@ -24,6 +24,7 @@ pub struct Room<'d> {
     database: &'d Database<'d>,
     table: Table,
     reset: String,
+    gates: Vec<String>,
     tried: usize,
 }
 
@@ -32,10 +33,12 @@ impl<'d> Room<'d> {
         let mut session = database.session();
         session.run(&with_ids(FIXTURE));
         let reset = session.value("select pairs.keep()", &[]);
+        let gates = session.column("select pairs.gates()", &[]);
         Room {
             database,
             table: Table::new(database),
             reset,
+            gates,
             tried: 0,
         }
     }
@@ -67,8 +70,8 @@ impl<'d> Room<'d> {
     }
 
     /// What a third one may hold: rows, tables, and whatever a game has open.
-    pub fn gates(&mut self) -> Vec<String> {
-        let mut gates = self.table.watch().column::<String>("select pairs.gates()", &[]);
+    pub fn gates(&self) -> Vec<String> {
+        let mut gates = self.gates.clone();
         let games = verbs::all()
             .into_iter()
             .filter(|verb| verb.caller == Caller::Game && verb.prepare.is_empty());
