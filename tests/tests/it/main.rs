@@ -1,4 +1,9 @@
 //! One binary for all integration tests: it links once, and its tests share their clusters.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a step of a test may panic, too, and not only the test itself"
+)]
+
 mod adoption;
 mod background;
 mod backup;
@@ -17,9 +22,11 @@ mod json_schema;
 mod kinds;
 mod languages;
 mod llama;
+mod locales;
 mod longlife;
 mod model;
 mod network;
+mod pairs;
 mod pg_upgrade;
 mod plans;
 mod poolers;
