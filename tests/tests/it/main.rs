@@ -27,6 +27,7 @@ mod refusals;
 mod rights;
 mod scripts;
 mod steps;
+mod stock;
 mod storm;
 mod supabase;
 mod upgrade;
