@@ -6,6 +6,7 @@ mod bench;
 mod chaos;
 mod circles;
 mod claims;
+mod deeds;
 mod executor;
 mod failover;
 mod guide;
