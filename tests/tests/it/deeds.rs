@@ -9,6 +9,7 @@ mod triggers;
 mod verbs;
 
 use crate::model::setting;
+pub use cells::after_crash;
 use cells::{Account, Trier};
 use list::Deed;
 use pg_worker_tests::Cluster;

@@ -27,6 +27,7 @@ mod races;
 mod refusals;
 mod rights;
 mod scripts;
+mod squatter;
 mod steps;
 mod stock;
 mod storm;

@@ -20,7 +20,7 @@ const NUMBERS: &str = "insert into things (status, kind) values (77777777, 77777
 const RELATIONS: &[Relation] = &[
     Relation { made: "create temp table things (a int)", insert: PLAIN },
     Relation { made: "create table things (a int, status text default 'pending', kind text, id uuid, parameters jsonb default '{}')", insert: PLAIN },
-    Relation { made: "create unlogged table things (like worker_jobs including all)", insert: JOB },
+    Relation { made: "create table things (like worker_jobs including all)", insert: JOB },
     Relation { made: "create temp table things (like worker_jobs including defaults)", insert: JOB },
     Relation { made: "create table things (like content_pools including defaults)", insert: POOL },
     Relation {
