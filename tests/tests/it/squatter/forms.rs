@@ -66,6 +66,13 @@ const FORMS: &[(&str, &str)] = &[
     ("domains", "create table $t ($domains)"),
     ("words of its own", "create table $t ($words)"),
     ("materialized", "create materialized view $t as select $nulls with no data"),
+    (
+        // Where PostgreSQL brings no postgres_fdw, there is no such server, and this one is left out.
+        "foreign table",
+        "create table villain.far_$n ($plain);
+         create foreign table $t ($plain) server villain_loop options (schema_name 'villain', table_name 'far_$n');
+         create trigger a before insert or update or delete on $t for each row execute function villain.tells()",
+    ),
     ("foreign keys", "create table villain.parent_$n (x uuid primary key, check (villain.is_fine('check of a parent')));
         create table $t ($plain); create trigger a after insert on $t for each row execute function villain.tells()"),
 ];
@@ -106,15 +113,16 @@ fn filled(sql: &str, wanted: &Wanted) -> String {
         .replace("$n", &wanted.name)
 }
 
-/// A campaign, so that whoever reads finds something.
+/// A campaign, so that whoever reads finds something, and every right to everybody.
 fn a_row(what: &str, wanted: &Wanted) -> String {
+    let open = format!("; grant all on public.{} to public", wanted.name);
     let has = |column: &str| wanted.columns.iter().any(|(name, _)| name == column);
     if what.contains("view") || what == "materialized" || what == "words of its own" || !has("campaign_seed")
     {
-        return String::new();
+        return open;
     }
     format!(
-        "; insert into public.{} (campaign_seed) values ('ember')",
+        "{open}; insert into public.{} (campaign_seed) values ('ember')",
         wanted.name
     )
 }
