@@ -117,7 +117,10 @@ fn filled(sql: &str, wanted: &Wanted) -> String {
 fn a_row(what: &str, wanted: &Wanted) -> String {
     let open = format!("; grant all on public.{} to public", wanted.name);
     let has = |column: &str| wanted.columns.iter().any(|(name, _)| name == column);
-    if what.contains("view") || what == "materialized" || what == "words of its own" || !has("campaign_seed")
+    if what.contains("view")
+        || matches!(what, "materialized" | "foreign table")
+        || what == "words of its own"
+        || !has("campaign_seed")
     {
         return open;
     }

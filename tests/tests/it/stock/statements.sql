@@ -415,3 +415,5 @@ checkpoint;
 set session_replication_role = replica;
 reset role;
 drop role shop_guest;
+drop owned by shop_guest;
+drop role shop_guest;
