@@ -156,7 +156,7 @@ impl Model {
             .filter(|job| job.is_on_the_way() && job.job_type == "generate_quests")
             // What a claim wanted is for its own levels, and what is due later fills no gap now.
             .filter(|job| !job.key.as_deref().unwrap_or("").starts_with("wanted"))
-            .filter(|job| job.run_at <= now + AN_HOUR)
+            .filter(|job| job.run_at <= now + 3600 / super::MOMENT)
             .map(|job| (job.asked - job.stored).max(0))
             .sum();
         let mut missing = if self.is_resting() {
