@@ -2271,7 +2271,8 @@ begin
   if p_scope = '' then
     return (select coalesce(sum(t.missing), 0)
               from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
-                     where j.job_type = p_job_type and j.status in ('pending', 'running') and j.run_at <= v_soon
+                     where j.job_type = p_job_type and j.status in ('pending', 'running')
+                       and j.parameters ->> 'campaign_seed' is null and j.run_at <= v_soon
                        and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                      limit p_limit) t);
   end if;
