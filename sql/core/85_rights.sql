@@ -43,9 +43,11 @@ return array[
   -- the views
   'pool_status', 'queue_status', 'price', 'setting',
   -- jobs: put_back is an UPDATE of worker_jobs with the caller's rights
-  'put_back', 'check_parameter', 'check_parameters', 'is_messages', 'is_range', 'what_is_allowed', 'refuse', 'require_read_committed',
+  'put_back', 'bring_check_forward', 'accepted_parameters', 'with_whole_numbers', 'fits', 'is_messages', 'what_is_allowed', 'refuse',
+  'require_read_committed', 'wake_at',
   -- claims
-  'begin_claim', 'wait_for_item', 'want', 'refuse_above', 'refuse_unless_listed', 'pick_quest', 'pick_npc', 'pick_own',
+  'begin_claim', 'request_key', 'await_request', 'await_item', 'holds_locks', 'want', 'refuse_above', 'refuse_json_text',
+  'refuse_unless_listed', 'pick_quest', 'pick_npc', 'pick_own',
   'claim_dungeon', 'pick_dungeon', 'claim_poi', 'pick_poi',
   'claim_encounter', 'pick_encounter', 'pick_encounter_at', 'pick_encounter_in_band', 'refuse_encounter_filter', 'want_encounter'
 ];

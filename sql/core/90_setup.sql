@@ -202,6 +202,8 @@ begin
   perform worker.grant_known_roles();
   perform worker.setup_game_tables(v_owner);
   notify pgrst, 'reload schema';
+  -- Whatever could not be done before is tried at once.
+  perform worker.wake_at(null);
   return format('pg_worker_ext %s is set up, owner %s', worker.version(), v_owner);
 end $$;
 comment on function worker.setup() is

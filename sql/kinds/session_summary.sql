@@ -136,7 +136,7 @@ return (
   select case when bool_and(l.kept) then '' else E'(what was said before is left out)\n' end
          || string_agg(l.line, E'\n' order by l.n) filter (where l.kept)
     from (select x.n, x.line, sum(length(x.line)) over (order by x.n desc) <= 12000 as kept
-            from (select n, case m ->> 'role' when 'player' then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
+            from (select n, case when m ->> 'role' in ('player', 'user') then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) x) l);
 comment on function worker.conversation_text(jsonb) is
 'A conversation as lines for a prompt, cut at the beginning where it is too long.';
@@ -149,8 +149,8 @@ return (
            'first_message', (array_agg(x.excerpt order by x.n))[1],
            'last_message', (array_agg(x.excerpt order by x.n desc))[1],
            'events', coalesce(jsonb_agg(x.excerpt order by x.n) filter (where x.told <= 8), jsonb_build_array('They talked.')))
-    from (select n, excerpt, case when role <> 'player' and length(excerpt) >= 3
-                                  then count(*) filter (where role <> 'player' and length(excerpt) >= 3) over (order by n) end as told
+    from (select n, excerpt, case when role not in ('player', 'user') and length(excerpt) >= 3
+                                  then count(*) filter (where role not in ('player', 'user') and length(excerpt) >= 3) over (order by n) end as told
             from (select n, m ->> 'role' as role,
                          left(translate(regexp_replace(m ->> 'content', '\s+', ' ', 'g'), '{}<>[]', ''), 280) as excerpt
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) y) x);
@@ -160,7 +160,7 @@ comment on function worker.conversation_excerpts(jsonb) is
 create or replace function worker.check_session_summary(p_item jsonb, p_parameters jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'summary'), '\s+'), 1), 0) < 8 then
+  if coalesce(worker.word_count(p_item ->> 'summary'), 0) < 8 then
     return 'the summary has fewer than 8 words';
   elsif jsonb_typeof(p_item -> 'key_events') is distinct from 'array' or jsonb_typeof(p_item -> 'open_threads') is distinct from 'array' then
     return 'key_events and open_threads are not both lists';
