@@ -118,7 +118,16 @@ comment on function worker.json_schema_errors(jsonb, jsonb) is
 -- taken over by the extension.
 
 -- Functions of earlier versions that are gone.
-drop function if exists worker.require_right(text, text);
+do $$
+declare
+  v_function text;
+begin
+  foreach v_function in array array['worker.require_right(text, text)'] loop
+    if pg_catalog.to_regprocedure(v_function) is not null then
+      execute pg_catalog.format('drop function %s', v_function);
+    end if;
+  end loop;
+end $$;
 
 do $$
 declare
@@ -6114,7 +6123,8 @@ language sql stable set search_path = pg_catalog, pg_temp
 -- for this database, or for all of them.
 return coalesce(
   -- The library is loaded by the first call of a function of its own.
-  case when worker.native_info() is not null and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
+  case when worker.native_info() is not null
+            and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
        then nullif(current_setting('pg_worker_ext.' || p_name, true), '')
        else (select nullif(substr(c, length('pg_worker_ext.' || p_name) + 2), '')
                from pg_db_role_setting s cross join unnest(s.setconfig) c
@@ -6257,7 +6267,8 @@ begin
   select * into v_function from pg_proc where oid = worker.game_function(p_table);
   return coalesce(worker.game_table_trouble(p_table), case
     when v_function.oid is null or v_function.proowner <> v_owner.oid or not has_function_privilege(v_function.oid, 'execute')
-      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role', p_table, v_owner.rolname)
+      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role',
+                  p_table, v_owner.rolname)
     when not v_function.prosecdef
       then format('the function %s does not run as its owner any more: SELECT worker.setup();', v_function.oid::regprocedure) end);
 end $$;
@@ -6482,7 +6493,8 @@ comment on function worker.is_set_up() is
 create or replace function worker.to_be_changed(p_owner name) returns regclass[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_all boolean := not worker.is_set_up();
+  -- In the script only what it really changes: after a DROP EXTENSION in the same transaction it has locks already.
+  v_all boolean := not worker.in_script() and not worker.is_set_up();
 begin
   return array(
     select r from worker.our_relations() r join pg_class c on c.oid = r
