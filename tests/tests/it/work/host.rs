@@ -174,7 +174,8 @@ fn outside_of_its_hours_the_gpu_is_left_alone() {
         of_job(&mut session, job, "concat_ws(' ', status, attempts)").as_deref(),
         Some("pending 0")
     );
-    assert_eq!(model.chats().len(), 0);
+    assert_eq!(model.requests().len(), 0, "not even for the list of its models");
+    assert_eq!(health["llm"], "unknown");
     drop(executor);
     let _awake = woken(&database)
         .model(&model)
