@@ -35,7 +35,7 @@ pub fn door(options: &Options) -> Result<Door, Failure> {
             target.ignored.join(", ")
         );
     }
-    Ok(Door::new(target, options.database_timeout)?)
+    Ok(Door::new(target, options.database_bound()?)?)
 }
 
 /// The model at LOCAL_LLM_ENDPOINT; None without one. `hours`: when it may be asked.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::Tools;
 use super::lesson::{Lesson, NextTry, too_much};
 use super::numbers::{Number, Numbers};
-use super::patience::patiently;
 use super::slots::{Company, Model, Slots, Wish};
 use crate::door::{DoorError, Gone, ItemId, Lease, Next, Order, Stored};
 use crate::extract;
@@ -132,12 +131,9 @@ impl Attempt {
 
     async fn order(&self, try_no: i32, item_no: Option<i32>) -> Step<Order> {
         let taken = self.numbers.taken();
-        match self
-            .tools
-            .door
-            .next_item(&self.lease, &taken, try_no, item_no)
-            .await
-        {
+        let door = &self.tools.door;
+        let next = || door.next_item(&self.lease, &taken, try_no, item_no);
+        match self.tools.patiently(next).await {
             Ok(Next::Item(order)) => Ok(*order),
             Ok(Next::Nothing) => Err(ItemEnd::Nothing),
             Ok(Next::Gone(gone)) => Err(ItemEnd::Gone(gone)),
@@ -191,7 +187,10 @@ impl Attempt {
         let (id, provenance) = (self.id(order), self.provenance(order, draft));
         let door = &self.tools.door;
         // An item costs seconds of a GPU: a database that is away for a moment must not cost it.
-        let stored = patiently(self.tools.patience, || door.store_item(id, item, &provenance)).await;
+        let stored = self
+            .tools
+            .patiently(|| door.store_item(id, item, &provenance))
+            .await;
         self.tools.vitals.count(|counters| match &stored {
             Ok(Stored::Yes { .. }) => counters.items_stored += 1,
             Ok(Stored::Duplicate(_)) => counters.duplicates += 1,
@@ -229,12 +228,9 @@ impl Attempt {
             ..rejection
         };
         let provenance = self.provenance(order, draft);
-        match self
-            .tools
-            .door
-            .reject_item(self.id(order), &rejection, &provenance)
-            .await
-        {
+        let (door, id) = (&self.tools.door, self.id(order));
+        let counted = || door.reject_item(id, &rejection, &provenance);
+        match self.tools.patiently(counted).await {
             Ok(None) => {}
             Ok(Some(gone)) => return Err(ItemEnd::Gone(gone)),
             Err(error) => return Err(blame(error)),

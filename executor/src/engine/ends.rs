@@ -66,7 +66,7 @@ impl Engine {
                 self.hold(now, leases, true);
             }
             Err(error) => {
-                self.queue.failed(now);
+                self.queue.suspect(now);
                 self.database_trouble(&error.to_string());
             }
         }
@@ -99,6 +99,7 @@ impl Engine {
         match beat {
             Ok(gone) => {
                 self.tools.vitals.contact();
+                self.beat_failures.reset();
                 for (token, why) in gone {
                     // The report of its end is under way and knows better.
                     if self.book.get_mut(token).is_some_and(|held| !held.is_closing()) {
@@ -108,7 +109,10 @@ impl Engine {
             }
             Err(error) => {
                 tracing::warn!(%error, "a heartbeat failed");
-                self.queue.failed(Instant::now());
+                let now = Instant::now();
+                // The lease runs on: the next one does not wait for its turn.
+                self.next_beat = now + self.beat_failures.pause().min(self.beat_gap() / 4);
+                self.queue.suspect(now);
             }
         }
     }
@@ -151,7 +155,7 @@ impl Engine {
             // The job is given back at once: these are not the hours.
             ItemEnd::Resting => return,
             ItemEnd::Database(error) => {
-                self.queue.failed(Instant::now());
+                self.queue.suspect(Instant::now());
                 return self.database_trouble(&error.to_string());
             }
             ItemEnd::Stored { .. } => {
@@ -194,7 +198,7 @@ impl Engine {
             Err(error) => {
                 // Its lease runs out, and whoever takes it goes on from what is stored.
                 tracing::error!(%job, %error, "the job's end could not be reported");
-                self.queue.failed(Instant::now());
+                self.queue.suspect(Instant::now());
                 return drop(self.book.remove(token));
             }
         };

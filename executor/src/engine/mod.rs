@@ -15,11 +15,11 @@ mod leases;
 mod lesson;
 mod models;
 mod numbers;
-mod patience;
 mod places;
 mod queue;
 mod show;
 mod slots;
+mod stop;
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -38,9 +38,10 @@ pub use self::lesson::{Lesson, NextTry};
 use self::models::Models;
 use self::queue::Queue;
 use self::slots::{Model, Slots};
-use crate::door::Door;
+use crate::door::{Door, DoorError};
 use crate::generator::Generator;
 use crate::listen::{Ear, Listener};
+use crate::retry::{self, Backoff};
 use crate::schema::Schemas;
 use crate::settings::ActiveHours;
 use crate::vitals::Vitals;
@@ -49,8 +50,6 @@ use crate::vitals::Vitals;
 pub const DEAF_POLL: Duration = Duration::from_secs(5);
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// After the last item: for telling the database how its jobs ended.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 /// So many items for each slot may be under way: where storing takes longer than writing, that is what has to wait.
 const UNSTORED: usize = 3;
 /// Over all models, where no setting says how many.
@@ -73,6 +72,17 @@ pub struct Tools {
     pub vitals: Arc<Vitals>,
     /// How long a database that is away is waited for before written work is given up.
     pub patience: Duration,
+}
+
+impl Tools {
+    /// Repeats a call to the database while it is away: every verb may be repeated, and what is at stake (a
+    /// written item, the end of a job) is worth waiting for, within the time that a lease may last.
+    pub async fn patiently<T, F>(&self, call: impl FnMut() -> F) -> Result<T, DoorError>
+    where
+        F: Future<Output = Result<T, DoorError>>,
+    {
+        retry::patiently(self.patience, DoorError::is_temporary, call).await
+    }
 }
 
 /// How the work is done.
@@ -118,6 +128,11 @@ pub struct Engine {
     leased_in_vain: usize,
     beating: bool,
     next_beat: Instant,
+    /// Beats in a row that got no answer.
+    beat_failures: Backoff,
+    reporting: bool,
+    /// Since when somebody wants us to stop.
+    stopping: Option<Instant>,
     /// When the database is to be told again that there are jobs in hand.
     next_report: Instant,
     /// When to ask for a job of an empty pool; None while that is being asked.
@@ -142,19 +157,13 @@ impl Engine {
             calls: JoinSet::new(),
             beating: false,
             next_beat: now,
+            beat_failures: Backoff::new(retry::CALL),
+            reporting: false,
+            stopping: None,
             next_report: now,
             next_fallback: Some(now),
             plan,
         }
-    }
-
-    pub async fn run(mut self) -> Result<(), Fatal> {
-        let result = self.turn().await;
-        self.items.abort_all();
-        self.tools.vitals.update(|facts| facts.state = "stopping");
-        let farewell = self.tools.door.unregister_executor(self.id);
-        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
-        result
     }
 
     async fn turn(&mut self) -> Result<(), Fatal> {
@@ -178,7 +187,9 @@ impl Engine {
 
     /// Starts whatever can be started now.
     fn proceed(&mut self, now: Instant) {
-        if let Some(deadline) = *self.stop.borrow() {
+        let stop = *self.stop.borrow();
+        if let Some(deadline) = stop {
+            self.stopping.get_or_insert(now);
             self.book.doom(&Close::Release {
                 reason: "the executor was stopped".into(),
                 delay: 0,
@@ -243,6 +254,9 @@ impl Engine {
     }
 
     fn look(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
         let budget = self.models.usual().budget.now();
         let free = || {
             if self.models.is_up(&None) {
@@ -263,40 +277,6 @@ impl Engine {
             };
             self.calls.spawn(look.take(Arc::clone(&self.tools)));
         }
-    }
-
-    fn next_wake(&self, now: Instant) -> Instant {
-        let deadline = self.stop.borrow().map(|deadline| {
-            if now < deadline {
-                deadline
-            } else {
-                deadline + LAST_WORDS
-            }
-        });
-        let beat = (!self.book.is_empty() && !self.beating).then_some(self.next_beat);
-        // Outside of its hours the host is asked for nothing: then nothing of it is due.
-        let probe = self.models.due().filter(|_| self.is_awake());
-        let times = [self.queue.next_look(), beat, probe, deadline];
-        times
-            .into_iter()
-            .flatten()
-            .min()
-            .map_or(now + LONGEST_SLEEP, |next| next.min(now + LONGEST_SLEEP))
-    }
-
-    /// True when there is nothing left to do here.
-    fn is_over(&self, now: Instant) -> Result<bool, Fatal> {
-        let at_rest = self.book.is_empty() && self.working.is_empty();
-        if let Some(deadline) = *self.stop.borrow() {
-            return Ok(at_rest && self.calls.is_empty() || now >= deadline + LAST_WORDS);
-        }
-        if !self.plan.drain || !at_rest {
-            return Ok(false);
-        }
-        if let Some(trouble) = self.models.usual().breaker.trouble() {
-            return Err(Fatal::Stranded(trouble.to_string()));
-        }
-        Ok(self.queue.is_empty() && self.calls.is_empty())
     }
 
     /// How long until the next look when nobody calls.

@@ -25,6 +25,8 @@ pub enum Fallback {
     Builtin,
 }
 
+const USUAL_DATABASE_BOUND: Duration = Duration::from_secs(10);
+
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Where the database is: postgres://user:password@host:5432/database. libpq's sslmode and
@@ -39,16 +41,11 @@ pub struct Options {
     #[arg(help_heading = "Database")]
     pub database_url: Option<String>,
 
-    /// Longest wait for an answer of the database, in seconds, before the connection is made anew
-    #[arg(
-        long,
-        env = "WORKER_DATABASE_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = "30",
-        global = true
-    )]
+    /// Longest wait for an answer of the database, in seconds, before the connection is made anew: at most a
+    /// third of WORKER_LEASE_SECONDS. Without it that third, or 10 where it is more
+    #[arg(long, env = "WORKER_DATABASE_TIMEOUT", value_name = "SECONDS", global = true)]
     #[arg(value_parser = parse::database_timeout, help_heading = "Database", hide_env_values = true)]
-    pub database_timeout: Duration,
+    pub database_timeout: Option<Duration>,
 
     /// Base URL of an OpenAI-compatible server (LM Studio, llama.cpp, Ollama, vLLM), such as
     /// http://192.168.42.145:1234/v1. Without it items come from built-in word lists
@@ -238,6 +235,28 @@ impl Options {
                 .into(),
         })?;
         Target::parse(url)
+    }
+
+    /// The longest wait for the database. A lease has to outlast more than one try.
+    pub fn database_bound(&self) -> Result<Duration, SettingsError> {
+        let third = Duration::from_secs(u64::from(self.lease_seconds.unsigned_abs())) / 3;
+        match self.database_timeout {
+            None => Ok(third.min(USUAL_DATABASE_BOUND)),
+            Some(given) if given <= third => Ok(given),
+            Some(given) => Err(SettingsError {
+                field: "WORKER_DATABASE_TIMEOUT",
+                given: format!(
+                    "{} s with WORKER_LEASE_SECONDS={}",
+                    given.as_secs_f64(),
+                    self.lease_seconds
+                ),
+                allowed: format!(
+                    "at most a third of the lease, which is {:.1} s: lower it, or raise WORKER_LEASE_SECONDS to {:.0}",
+                    third.as_secs_f64(),
+                    (3.0 * given.as_secs_f64()).ceil()
+                ),
+            }),
+        }
     }
 
     pub fn endpoint(&self) -> Result<Option<Endpoint>, SettingsError> {

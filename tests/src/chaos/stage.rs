@@ -97,7 +97,6 @@ impl<'c> Stage<'c> {
                 &self.near_model.in_front_of(&self.model.url()),
             )
             .env("WORKER_LEASE_SECONDS", &self.lease_seconds.to_string())
-            .env("WORKER_DATABASE_TIMEOUT", "2")
             .env("WORKER_FIRST_TOKEN_TIMEOUT", "2")
             .env("WORKER_TOKEN_TIMEOUT", "2")
             .env("WORKER_MAX_IN_FLIGHT", "3")

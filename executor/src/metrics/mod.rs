@@ -1,11 +1,13 @@
 //! `/metrics`: what the executor knows about itself, and how pools and queue stand in the database.
 //!
 //! The registry is made anew for each answer from what the rest of the program keeps anyway, so there
-//! is no second account that could differ. The database is asked with a short bound; when it does not
-//! answer, its part is left out and `pg_worker_database_up` says 0.
+//! is no second account that could differ. There are as many series as kinds, however many campaigns a game has.
 
+pub mod stock;
+
+use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::time::Duration;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -13,29 +15,23 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::door::{Door, PoolLevel, QueueLevel};
+use self::stock::Stock;
+use crate::door::{KindLevel, QueueLevel};
 use crate::vitals::{Facts, Vitals};
 
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-const DATABASE_BOUND: Duration = Duration::from_secs(3);
+/// Told of every kind, also where no pool is at it.
+const LEVELS: [&str; 3] = ["ok", "low", "empty"];
 
-/// How pools and queue stand; None when the database did not say.
-pub struct Stock(Option<(Vec<PoolLevel>, Vec<QueueLevel>)>);
-
-pub async fn stock(door: &Door) -> Stock {
-    let asked = async { tokio::try_join!(door.pool_status(), door.queue_status()) };
-    Stock(
-        tokio::time::timeout(DATABASE_BOUND, asked)
-            .await
-            .ok()
-            .and_then(Result::ok),
-    )
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabels {
+    kind: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PoolLabels {
     kind: String,
-    campaign_seed: String,
+    level: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -60,17 +56,25 @@ pub fn render(vitals: &Vitals, stock: &Stock) -> String {
         &mut registry,
         "database_up",
         "1 when the database answered",
-        f64::from(stock.0.is_some()),
+        f64::from(answers(stock, &facts)),
     );
-    if let Some((pools, queue)) = &stock.0 {
-        show_pools(&mut registry, pools);
-        show_queue(&mut registry, queue);
+    if let Stock::Told(levels) = stock {
+        show_pools(&mut registry, &levels.pools);
+        show_queue(&mut registry, &levels.queue);
     }
     let mut out = String::new();
     if text::encode(&mut out, &registry).is_err() {
         let _ = write!(out, "# EOF");
     }
     out
+}
+
+fn answers(stock: &Stock, facts: &Facts) -> bool {
+    match stock {
+        Stock::Told(_) => true,
+        Stock::Away => false,
+        Stock::Unknown | Stock::Slow => facts.last_look.is_some() && facts.last_error.is_none(),
+    }
 }
 
 fn count(registry: &mut Registry, facts: &Facts) {
@@ -163,35 +167,51 @@ fn measure(registry: &mut Registry, facts: &Facts) {
     gauge(registry, "last_look_timestamp_seconds", help, last_look);
 }
 
-fn show_pools(registry: &mut Registry, pools: &[PoolLevel]) {
-    let (available, minimum, coming) = (
-        PoolGauges::default(),
-        PoolGauges::default(),
-        PoolGauges::default(),
-    );
+fn show_pools(registry: &mut Registry, pools: &[KindLevel]) {
+    let mut kinds: BTreeMap<&str, [i64; 3]> = BTreeMap::new();
+    let at_level = Family::<PoolLabels, Gauge>::default();
     for pool in pools {
-        let labels = PoolLabels {
-            kind: pool.kind.clone(),
-            campaign_seed: pool.scope.clone().unwrap_or_default(),
-        };
-        available.get_or_create(&labels).set(pool.available);
-        minimum.get_or_create(&labels).set(pool.min_size.into());
-        coming.get_or_create(&labels).set(pool.on_the_way);
+        let [available, minimum, coming] = kinds.entry(&pool.kind).or_insert_with(|| {
+            for level in LEVELS {
+                at_level.get_or_create(&of_pools(&pool.kind, level)).set(0);
+            }
+            [0; 3]
+        });
+        *available += pool.available;
+        *minimum += pool.minimum;
+        *coming += pool.on_the_way;
+        at_level
+            .get_or_create(&of_pools(&pool.kind, &pool.level))
+            .set(pool.pools);
     }
-    registry.register("pool_available", "Unused items in the pool", available);
-    registry.register("pool_minimum", "Items below which the pool is refilled", minimum);
-    registry.register(
-        "pool_on_the_way",
-        "Items that pending and running jobs still owe",
-        coming,
-    );
+    let told = [
+        ("pool_available", "Unused items in the kind's pools"),
+        ("pool_minimum", "Items below which the kind's pools are refilled"),
+        ("pool_on_the_way", "Items that pending and running jobs still owe"),
+    ];
+    for (at, (name, help)) in told.into_iter().enumerate() {
+        let gauges = Family::<KindLabels, Gauge>::default();
+        for (kind, sums) in &kinds {
+            let labels = KindLabels {
+                kind: (*kind).to_owned(),
+            };
+            gauges.get_or_create(&labels).set(sums[at]);
+        }
+        registry.register(name, help, gauges);
+    }
+    registry.register("pools", "Pools by kind and level", at_level);
 }
 
-type PoolGauges = Family<PoolLabels, Gauge>;
+fn of_pools(kind: &str, level: &str) -> PoolLabels {
+    PoolLabels {
+        kind: kind.to_owned(),
+        level: level.to_owned(),
+    }
+}
 
 fn show_queue(registry: &mut Registry, queue: &[QueueLevel]) {
     let jobs = Family::<JobLabels, Gauge>::default();
-    let oldest = Family::<JobLabels, Gauge<f64, std::sync::atomic::AtomicU64>>::default();
+    let oldest = Family::<JobLabels, Gauge<f64, AtomicU64>>::default();
     for level in queue {
         let labels = JobLabels {
             job_type: level.job_type.clone(),
@@ -208,72 +228,10 @@ fn show_queue(registry: &mut Registry, queue: &[QueueLevel]) {
 }
 
 fn gauge(registry: &mut Registry, name: &str, help: &str, value: f64) {
-    let gauge = Gauge::<f64, std::sync::atomic::AtomicU64>::default();
+    let gauge = Gauge::<f64, AtomicU64>::default();
     gauge.set(value);
     registry.register(name, help, gauge);
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn vitals() -> Vitals {
-        let vitals = Vitals::new(Duration::from_secs(60), "llm");
-        vitals.count(|counters| {
-            counters.items_stored = 3;
-            counters.reject("not_json");
-        });
-        vitals.llm_seconds.observe(1.5);
-        vitals
-    }
-
-    #[tokio::test]
-    async fn names_have_prefix_and_unit_and_the_database_may_be_away() {
-        let text = render(&vitals(), &Stock(None));
-        for line in [
-            "pg_worker_items_stored_total 3",
-            "pg_worker_answers_rejected_total{reason=\"not_json\"} 1",
-            "pg_worker_answer_seconds_bucket{le=\"2.0\"} 1",
-            "pg_worker_database_up 0.0",
-            "pg_worker_breaker_open 1.0",
-            "# EOF",
-        ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in:\n{text}"
-            );
-        }
-        assert!(!text.contains("pool_available"));
-    }
-
-    #[tokio::test]
-    async fn pools_and_queue_are_told_by_their_names() {
-        let pool = PoolLevel {
-            kind: "poi".into(),
-            scope: Some("salt \"road\"".into()),
-            available: 7,
-            min_size: 50,
-            on_the_way: 25,
-            level: "low".into(),
-            last_failure: None,
-        };
-        let job = QueueLevel {
-            job_type: "generate_pois".into(),
-            status: "pending".into(),
-            jobs: 2,
-            oldest_seconds: Some(1.5),
-        };
-        let text = render(&vitals(), &Stock(Some((vec![pool], vec![job]))));
-        for line in [
-            "pg_worker_pool_available{kind=\"poi\",campaign_seed=\"salt \\\"road\\\"\"} 7",
-            "pg_worker_jobs{job_type=\"generate_pois\",status=\"pending\"} 2",
-            "pg_worker_oldest_job_seconds{job_type=\"generate_pois\",status=\"pending\"} 1.5",
-            "pg_worker_database_up 1.0",
-        ] {
-            assert!(
-                text.lines().any(|found| found == line),
-                "{line} is not in:\n{text}"
-            );
-        }
-    }
-}
+mod tests;
