@@ -32,10 +32,11 @@ impl Engine {
                 [beat, ends.into_iter().filter(|end| *end > now).min(), None]
             }
             // Outside of its hours the host is asked for nothing: then nothing of it is due.
-            _ => {
-                let probe = self.models.due().filter(|_| self.is_awake());
-                [beat, self.queue.next_look(), probe]
-            }
+            _ => [
+                beat,
+                self.queue.next_look(),
+                self.models.due().filter(|_| self.is_awake()),
+            ],
         };
         times
             .into_iter()

@@ -65,13 +65,15 @@ pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, HttpErr
     let entry = &list["data"][0];
     match entry["owned_by"].as_str() {
         Some("llamacpp") => ask_llama_server(wire, &mut found).await,
-        Some("vllm" | "sglang") => {
-            found.context = count(&entry["max_model_len"]);
-            found.most = Some(MADE_FOR_MANY);
-        }
+        Some("vllm" | "sglang") => (found.most, found.context) = batching(entry),
         _ => ask_lm_studio(wire, &mut found).await,
     }
     Ok(found)
+}
+
+/// How many requests vLLM and SGLang may be tried with, and what they tell of their context.
+fn batching(entry: &Value) -> (Option<usize>, Option<usize>) {
+    (Some(MADE_FOR_MANY), count(&entry["max_model_len"]))
 }
 
 /// `/models` under the base, with `/v1` for who left it out.
@@ -139,5 +141,11 @@ mod tests {
         let list = json!({"data": [{"id": "text-embedding-nomic"}, {"id": "Llama-3.1-8B"}, {"id": "bge-reranker"}, {}]});
         assert_eq!(chat_models(&list), ["Llama-3.1-8B"]);
         assert!(chat_models(&json!({"error": "x"})).is_empty());
+    }
+
+    #[test]
+    fn a_server_that_batches_is_tried_with_many() {
+        let entry = json!({"id": "m", "owned_by": "vllm", "max_model_len": 8192});
+        assert_eq!(batching(&entry), (Some(MADE_FOR_MANY), Some(8192)));
     }
 }

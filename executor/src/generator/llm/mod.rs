@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use self::discovery::Found;
 use self::fault::HttpError;
-use self::memory::{Lesson, Memory};
+use self::memory::{Memory, say_learnt};
 use self::stream::{Collected, Spoiled};
 use self::wire::Wire;
 use super::{Ask, Boxed, Cause, Draft, GenerateError, Generator, Host, Trouble};
@@ -233,29 +233,6 @@ impl Generator for Llm {
 
     fn probe<'a>(&'a self, model: Option<&'a str>, text: bool) -> Boxed<'a, Result<Host, Trouble>> {
         Box::pin(self.look(model, text))
-    }
-}
-
-fn say_learnt(model: &str, lesson: Option<Lesson>, refusal: Option<&HttpError>) {
-    match lesson {
-        Some(Lesson::Refuses(manners)) => {
-            let refusal = refusal.map(ToString::to_string);
-            tracing::warn!(
-                model,
-                refusal,
-                "the model server refuses requests in their full form; from now on it is {}. The full form is tried                  again from time to time",
-                manners.told()
-            );
-        }
-        Some(Lesson::AcceptsAgain) => tracing::info!(
-            model,
-            "the model server accepts requests in their full form again"
-        ),
-        Some(Lesson::Thinks) => tracing::warn!(
-            model,
-            "the model spent a whole answer on thoughts; from now on it is told not to think"
-        ),
-        None => {}
     }
 }
 
