@@ -22,7 +22,7 @@ test: ## Run all tests that one PostgreSQL and the toolchain can run
 test-all: ## Run everything: make test, and the suites that it leaves out
 	@scripts/test.sh --all
 
-chaos: ## Break everything for SECONDS=60 the way SEED=1 says, with EXECUTORS=4 and LEASE=5, and judge what is left
+chaos: ## Break everything for SECONDS=60 the way SEED=1 says, with EXECUTORS=4 as they ship (LEASE=5: short timeouts), and judge what is left
 	@source scripts/common.sh && load_setup && \
 	  cargo run --quiet --package pg-worker-tests --bin chaos -- "$(SECONDS)" "$(SEED)" "$(EXECUTORS)" "$(LEASE)"
 

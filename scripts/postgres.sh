@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Gets a PostgreSQL that this Debian does not offer, below target/postgres/VERSION, without installing anything, and
 # prints its pg_config. 17 and 18: server and headers of a later Debian, with its own C library, so that they run
-# here. 16, which no Debian has: the headers of a wheel from PyPI, to build against only. Exit 77: not to be had.
+# here. 16, which no Debian has: server and headers of a wheel from PyPI, which finds its parts where it lies.
+# Exit 77: not to be had.
 # Usage: scripts/postgres.sh 16|17|18
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -54,15 +55,14 @@ of_pypi() {
     unavailable "the wheel could not be downloaded"
   rm -rf "$place"
   mkdir -p "$place"
-  python3 -m zipfile -e "$wheel"/*.whl "$place/wheel"
+  # As it stands in the wheel: its programs look for their libraries beside it.
+  python3 -m zipfile -e "$wheel"/*.whl "$place"
   rm -rf "$wheel"
-  mv "$place"/wheel/pgserver/pginstall/* "$place"
-  rm -rf "$place/wheel"
-  chmod +x "$place"/bin/*
+  chmod +x "$place"/pgserver/pginstall/bin/*
 }
 
 case $version in
-  16) pg_config=$place/bin/pg_config; [ -x "$pg_config" ] || of_pypi ;;
+  16) pg_config=$place/pgserver/pginstall/bin/pg_config; [ -x "$pg_config" ] || of_pypi ;;
   17) pg_config=$place/usr/lib/postgresql/17/bin/pg_config; [ -x "$pg_config" ] || of_debian trixie ;;
   18) pg_config=$place/usr/lib/postgresql/18/bin/pg_config; [ -x "$pg_config" ] || of_debian forky ;;
   *) unavailable "unknown here" ;;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# builds for PostgreSQL 15 to 18, the behavioural suite on real servers of 17 and 18, pg_upgrade from 15 to 17 (downloads 200 MB with apt and pip; Debian: apt-get install patchelf; 40 minutes)
+# builds and clippy for PostgreSQL 15 to 18, the behavioural suite on real servers of 16, 17 and 18, pg_upgrade from 15 to 17 (downloads 200 MB with apt and pip; Debian: apt-get install patchelf; an hour)
 #
 # scripts/suites/versions.sh 17 upgrade   only these parts; each of 15 16 17 18 upgrade, all by default
 set -euo pipefail
@@ -24,6 +24,22 @@ stage_for() {
   unset CARGO_TARGET_DIR
   rm -rf "$ROOT/target/versions/$major"
   mv "$(sed -n 's/^PG_WORKER_STAGE=//p' <<<"$built")" "$ROOT/target/versions/$major"
+  looks_elsewhere "$pg_config" || put_inside "$major" "$pg_config"
+}
+
+# Debian's servers before 18 have a setting for where extensions lie, 18 has one of its own.
+looks_elsewhere() { "$("$1" --bindir)/postgres" --describe-config | grep -qE '^extension_(destdir|control_path)'; }
+
+# Others look only into their own folders. Such a server was fetched for these tests.
+put_inside() {
+  local folder
+  for folder in "$("$2" --sharedir)/extension" "$("$2" --pkglibdir)"; do cp -r "$ROOT/target/versions/$1$folder/." "$folder"; done
+  cp sql/released/pg_worker_ext--*.sql "$("$2" --sharedir)/extension"
+}
+
+lint_for() {
+  PGRX_PG_CONFIG_PATH=$2 CARGO_TARGET_DIR=$ROOT/target/versions \
+    cargo clippy --quiet --package pg_worker_ext --lib --no-default-features --features "pg$1" -- -D warnings -A clippy::undocumented_unsafe_blocks
 }
 
 count() { if "${@:2}"; then passed=$((passed + 1)); say "ok: $1"; else failed=$((failed + 1)); say "FAILED: $1"; fi; }
@@ -36,10 +52,19 @@ build_only() {
 }
 
 behave_on() {
-  local major=$1 pg_config=$2 log p f s
+  local major=$1 pg_config=$2 stage=$ROOT/target/versions/$1 without=() log p f s
   log=$(mktemp)
-  PG_CONFIG=$pg_config PG_WORKER_STAGE=$ROOT/target/versions/$major \
-    cargo test --package pg-worker-tests --test it 2>&1 | tee "$log" || true
+  if ! looks_elsewhere "$pg_config"; then
+    stage=/
+    without=(--skip supabase::)
+    say "PostgreSQL $major: not run: supabase:: (its platform's settings are made beside the server's own folders)"
+  fi
+  if ! "$pg_config" --configure | grep -qE 'with-(openssl|ssl)'; then
+    without+=(--skip executor::tls)
+    say "PostgreSQL $major: not run: executor::tls (this server was built without TLS)"
+  fi
+  PG_CONFIG=$pg_config PG_WORKER_STAGE=$stage \
+    cargo test --package pg-worker-tests --test it -- "${without[@]}" 2>&1 | tee "$log" || true
   read -r p f s < <(sed -nE 's/^test result: [a-zA-Z]+\. ([0-9]+) passed; ([0-9]+) failed; ([0-9]+) ignored;.*/\1 \2 \3/p' "$log") || true
   rm -f "$log"
   say "PostgreSQL $major: ${p:-0} passed, ${f:-1} failed"
@@ -58,9 +83,11 @@ try_version() {
   step "PostgreSQL $major: $("$pg_config" --version)"
   if ! runs "$pg_config"; then
     count "builds for $major" build_only "$major" "$pg_config"
+    count "clippy for $major" lint_for "$major" "$pg_config"
     return
   fi
   count "builds for $major" stage_for "$major" "$pg_config"
+  count "clippy for $major" lint_for "$major" "$pg_config"
   # 15 is what make test runs on.
   if [ "$major" != 15 ]; then behave_on "$major" "$pg_config"; fi
 }

@@ -2,10 +2,11 @@
 //! test that wants it; a test that restarts, kills or configures a server starts its own.
 
 mod kin;
+mod make;
 
 use crate::Session;
-use crate::account::{give_to_server, server_command};
-use crate::install::{self, temporary_folder};
+use crate::account::server_command;
+use crate::install;
 use crate::paths::{ask_pg_config, pg_config};
 use crate::wait::{BOUND, wait_until};
 use postgres::error::SqlState;
@@ -21,6 +22,8 @@ pub struct Cluster {
     bin: PathBuf,
     folder: PathBuf,
     port: u16,
+    /// What its processes find in their environment beside the little that every server has.
+    environment: &'static [(&'static str, &'static str)],
     postmaster: Mutex<Option<Child>>,
     /// The databases that [`crate::Database`] copies from.
     pub(crate) templates: Mutex<Vec<String>>,
@@ -95,54 +98,10 @@ impl Cluster {
 
     fn with(bin: PathBuf, installed: &[String], settings: &[&str]) -> Cluster {
         let cluster = Cluster::in_new_folder(bin);
-        cluster.initdb();
-        cluster.write_settings(installed, settings);
+        cluster.initdb(make::LOCALE);
+        cluster.write_settings(&[], installed, settings);
         cluster.start_server();
         cluster
-    }
-
-    fn in_new_folder(bin: PathBuf) -> Cluster {
-        let folder = temporary_folder("pgw-");
-        give_to_server(&folder);
-        Cluster {
-            bin,
-            folder,
-            port: free_port(),
-            postmaster: Mutex::new(None),
-            templates: Mutex::default(),
-        }
-    }
-
-    fn initdb(&self) {
-        let out = server_command(&self.bin.join("initdb"))
-            .args(["-A", "trust", "-U", "postgres", "-N"])
-            .args(["-E", "UTF8", "--locale=C.UTF-8", "-D"])
-            .arg(self.data())
-            .output()
-            .expect("initdb");
-        assert!(
-            out.status.success(),
-            "initdb: {}",
-            String::from_utf8_lossy(&out.stderr)
-        );
-    }
-
-    fn write_settings(&self, installed: &[String], settings: &[&str]) {
-        let mut text = format!(
-            "port = {}\nunix_socket_directories = '{}'\n{ADDRESS}\n",
-            self.port,
-            self.folder.display()
-        );
-        for line in installed
-            .iter()
-            .map(String::as_str)
-            .chain(settings.iter().copied())
-        {
-            text.push_str(line);
-            text.push('\n');
-        }
-        // ALTER SYSTEM writes postgresql.auto.conf and wins over this file, as it should.
-        std::fs::write(self.data().join("postgresql.conf"), text).expect("write postgresql.conf");
     }
 
     /// Starts the server, new or stopped, and waits until it answers.
@@ -155,6 +114,7 @@ impl Cluster {
         let child = server_command(&self.bin.join("postgres"))
             .arg("-D")
             .arg(self.data())
+            .envs(self.environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .process_group(0)

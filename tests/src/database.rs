@@ -41,6 +41,24 @@ impl<'c> Database<'c> {
         Database::copy(cluster, "template0")
     }
 
+    /// A database with nothing in it of another encoding or locale: `options` are those of CREATE DATABASE. What
+    /// the server says where it cannot make it.
+    pub fn of_locale(cluster: &'c Cluster, options: &str) -> Result<Self, postgres::Error> {
+        let name = Database::fresh_name();
+        let sql = format!("create database {name} template template0 {options}");
+        cluster.session("postgres").batch_execute(&sql)?;
+        Ok(Database {
+            cluster,
+            name,
+            kept: false,
+        })
+    }
+
+    fn fresh_name() -> String {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// A copy of a database that the first caller fills: five times as fast as filling each. Only
     /// where no background worker would sit in the template.
     #[track_caller]
@@ -63,8 +81,7 @@ impl<'c> Database<'c> {
 
     #[track_caller]
     fn copy(cluster: &'c Cluster, template: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = Database::fresh_name();
         let mut admin = cluster.session("postgres");
         admin.run(&format!("create database {name} template {template}"));
         Database {

@@ -57,8 +57,12 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}: {status}");
 }
 
-/// The settings with which a server finds the staged control file, SQL and library.
+/// The settings with which a server finds the staged control file, SQL and library; none where it was
+/// installed for good, which is what `PG_WORKER_STAGE=/` says.
 pub fn settings() -> Vec<String> {
+    if stage() == Path::new("/") {
+        return Vec::new();
+    }
     settings_for(readable_stage(), &paths::pg_config_path())
 }
 

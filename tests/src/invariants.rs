@@ -38,7 +38,7 @@ pub const INVARIANTS: &[(&str, &str)] = &[
     ),
     (
         "the ledger and the pool hold the same items",
-        "select coalesce(i.item_id, q.id) from worker.items i full join quest_templates q on q.id = i.item_id
+        "select coalesce(i.item_id, q.id) from (select item_id from worker.items where kind = 'quest') i full join quest_templates q on q.id = i.item_id
           where i.item_id is null or q.id is null",
     ),
     (

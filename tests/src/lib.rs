@@ -19,6 +19,7 @@ pub mod http;
 pub mod install;
 pub mod invariants;
 pub mod llama;
+pub mod pairs;
 pub mod paths;
 pub mod pgbouncer;
 pub mod proxy;

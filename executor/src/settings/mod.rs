@@ -1,6 +1,7 @@
 //! The settings, checked. A command takes from [`Options`] what it needs, so that `healthcheck`
 //! runs without a database and `preview` without a port.
 
+mod bounds;
 pub mod database;
 mod dsn;
 pub mod endpoint;

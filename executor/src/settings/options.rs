@@ -25,8 +25,6 @@ pub enum Fallback {
     Builtin,
 }
 
-const USUAL_DATABASE_BOUND: Duration = Duration::from_secs(10);
-
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// Where the database is: postgres://user:password@host:5432/database. libpq's sslmode and
@@ -235,28 +233,6 @@ impl Options {
                 .into(),
         })?;
         Target::parse(url)
-    }
-
-    /// The longest wait for the database. A lease has to outlast more than one try.
-    pub fn database_bound(&self) -> Result<Duration, SettingsError> {
-        let third = Duration::from_secs(u64::from(self.lease_seconds.unsigned_abs())) / 3;
-        match self.database_timeout {
-            None => Ok(third.min(USUAL_DATABASE_BOUND)),
-            Some(given) if given <= third => Ok(given),
-            Some(given) => Err(SettingsError {
-                field: "WORKER_DATABASE_TIMEOUT",
-                given: format!(
-                    "{} s with WORKER_LEASE_SECONDS={}",
-                    given.as_secs_f64(),
-                    self.lease_seconds
-                ),
-                allowed: format!(
-                    "at most a third of the lease, which is {:.1} s: lower it, or raise WORKER_LEASE_SECONDS to {:.0}",
-                    third.as_secs_f64(),
-                    (3.0 * given.as_secs_f64()).ceil()
-                ),
-            }),
-        }
     }
 
     pub fn endpoint(&self) -> Result<Option<Endpoint>, SettingsError> {

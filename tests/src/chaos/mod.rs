@@ -1,6 +1,7 @@
 //! Everything is broken at random, and then it is counted whether anything was lost or done twice.
 //! Real executors and a real server with its background worker; a game that plays on meanwhile.
 
+mod game;
 mod line;
 mod schedule;
 mod stage;
@@ -16,7 +17,9 @@ use stage::Stage;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// After the last fault the queue must be empty within this time.
+/// After the last fault all that was asked for must be done within this time …
+const ALIVE: Duration = Duration::from_secs(60);
+/// … and where it is not, so much longer is waited, to see whether it is late or lost.
 const DRAIN: Duration = Duration::from_secs(150);
 const PROGRESS: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,8 @@ pub struct Plan {
     pub executors: usize,
     /// Of the executors; 5 is the shortest there is, 30 their default.
     pub lease_seconds: u64,
+    /// The executors have the timeouts that ship; else short ones.
+    pub shipped: bool,
 }
 
 /// Breaks and mends until the time is over, lets the queue drain, and judges. `say` hears how it goes.
@@ -44,9 +49,13 @@ pub fn run(plan: Plan, say: &mut dyn FnMut(&str)) -> Verdict {
         stop.store(true, Ordering::Relaxed);
         game.join().expect("the game")
     });
-    drain(&mut stage, say);
+    stage.end_faults();
+    let done = all_done(&mut stage, say);
+    if done.is_none() {
+        drain(&mut stage, say);
+    }
     stage.leave();
-    verdict::judge(&mut stage, &told, &game)
+    verdict::judge(&mut stage, &told, &game, done)
 }
 
 fn break_things(stage: &mut Stage, planned: &[Planned], length: Duration, say: &mut dyn FnMut(&str)) {
@@ -68,22 +77,39 @@ fn break_things(stage: &mut Stage, planned: &[Planned], length: Duration, say: &
     }
 }
 
-/// Waits until no job is pending or running and no pool asks for more.
-fn drain(stage: &mut Stage, say: &mut dyn FnMut(&str)) {
+/// Jobs that wait or run, and items that the pools still lack; NULL where the server is away.
+const LEFT: &str = "select (select count(*) from worker_jobs where status in ('pending', 'running'))
+                         + (select coalesce(sum(missing), 0)::bigint from worker.pool_deficits())";
+
+/// How long it takes after the last fault until all that was asked for is done; none where that is too long.
+fn all_done(stage: &mut Stage, say: &mut dyn FnMut(&str)) -> Option<Duration> {
     let begun = Instant::now();
-    let mut told = begun;
+    let done = empty_within(stage, LEFT, ALIVE, say);
+    done.then(|| begun.elapsed())
+}
+
+/// Waits until no job is pending or running; no pool asks for more.
+fn drain(stage: &mut Stage, say: &mut dyn FnMut(&str)) {
+    stage.note_what_is_left();
     let left = "select count(*) from worker_jobs where status in ('pending', 'running')";
     stage.watch.rows("update content_pools set enabled = false", &[]);
-    while begun.elapsed() < DRAIN {
+    empty_within(stage, left, DRAIN, say);
+}
+
+fn empty_within(stage: &mut Stage, left: &str, bound: Duration, say: &mut dyn FnMut(&str)) -> bool {
+    let begun = Instant::now();
+    let mut told = begun;
+    while begun.elapsed() < bound {
         if stage.watch.value::<i64>(left, &[]) == Some(0) {
-            return;
+            return true;
         }
         std::thread::sleep(Duration::from_millis(100));
         if told.elapsed() >= PROGRESS {
             told = Instant::now();
-            say(&format!("draining: {}", progress(stage, begun.elapsed())));
+            say(&format!("no more faults: {}", progress(stage, begun.elapsed())));
         }
     }
+    false
 }
 
 fn progress(stage: &mut Stage, elapsed: Duration) -> String {

@@ -2,6 +2,7 @@
 //! repeated fault by fault.
 
 use super::Plan;
+use super::game::{self, Holding};
 use crate::dice::Dice;
 use std::time::Duration;
 
@@ -39,6 +40,11 @@ pub enum Action {
     HalfOpenModel,
     CloseModel,
     OpenModel,
+    /// A transaction of the game that stays open until it is let go, by its number.
+    Hold(u64, Holding),
+    LetGo(u64),
+    DropGameTables,
+    MakeGameTables,
 }
 
 /// An action and its time from the start.
@@ -96,6 +102,8 @@ fn one(dice: &mut Dice, victim: usize, lease_seconds: u64) -> (Action, Option<(u
         (6, Action::CutModel),
         (4, Action::HalfOpenModel),
         (3, Action::CloseModel),
+        (12, Action::Hold(0, Holding::Snapshot)),
+        (4, Action::DropGameTables),
     ]);
     match first {
         Action::Kill(_) => (first, Some((dice.between(50, 1500), Action::Start(victim)))),
@@ -109,6 +117,12 @@ fn one(dice: &mut Dice, victim: usize, lease_seconds: u64) -> (Action, Option<(u
             let over = (dice.between(500, 2000), Action::SlowDatabase(0));
             (Action::SlowDatabase(delay), Some(over))
         }
+        Action::Hold(..) => {
+            let (number, holding) = (dice.between(1, u64::MAX - 1), dice.one_of(&Holding::ALL));
+            let over = (game::how_long(dice, holding), Action::LetGo(number));
+            (Action::Hold(number, holding), Some(over))
+        }
+        Action::DropGameTables => (first, Some((dice.between(500, 4000), Action::MakeGameTables))),
         Action::LoseAnswerTo(_) => (Action::LoseAnswerTo(dice.one_of(&VERBS)), None),
         _ => (first, None),
     }
@@ -125,6 +139,7 @@ mod tests {
             seed,
             executors: 4,
             lease_seconds: 5,
+            shipped: false,
         };
         let planned = draw(&plan(7));
         assert_eq!(planned, draw(&plan(7)));
@@ -140,6 +155,10 @@ mod tests {
         assert_eq!(
             count(|action| *action == Action::CloseModel),
             count(|action| *action == Action::OpenModel)
+        );
+        assert_eq!(
+            count(|action| matches!(action, Action::Hold(..))),
+            count(|action| matches!(action, Action::LetGo(_)))
         );
     }
 }

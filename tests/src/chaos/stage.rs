@@ -1,6 +1,7 @@
 //! The system under test with everything that can be broken about it, and the hands that break it.
 
 use super::Plan;
+use super::game::{self, Open};
 use super::line::Line;
 use super::schedule::Action;
 use crate::cluster::{Stop, send_signal};
@@ -14,12 +15,12 @@ use uuid::Uuid;
 const AUDIT: &str = "
     create schema audit;
     create table audit.steps (id bigserial primary key, job uuid, was text, is_now text, token uuid, attempts int,
-                              at timestamptz default clock_timestamp());
+                              asked int, at timestamptz default clock_timestamp());
     create index on audit.steps (job, id);
     create function audit.note() returns trigger language plpgsql as $$
     begin
-      insert into audit.steps (job, was, is_now, token, attempts)
-      values (new.id, case when tg_op = 'UPDATE' then old.status end, new.status, new.lease_token, new.attempts);
+      insert into audit.steps (job, was, is_now, token, attempts, asked)
+      values (new.id, case when tg_op = 'UPDATE' then old.status end, new.status, new.lease_token, new.attempts, new.asked);
       return null;
     end $$;
     create trigger note_insert after insert on worker_jobs for each row execute function audit.note();
@@ -48,6 +49,9 @@ pub struct Stage<'c> {
     /// What an executor must never do.
     pub misdeeds: Vec<String>,
     pub lease_seconds: u64,
+    /// With the settings that ship, and not with short timeouts.
+    shipped: bool,
+    open: BTreeMap<u64, Open>,
     executors: Vec<Option<Executor>>,
     model: StubLlm,
     near_database: Proxy,
@@ -60,6 +64,10 @@ impl<'c> Stage<'c> {
         // One transaction: the background worker never sees pools that are not meant.
         let mut session = database.session();
         session.run(&format!("begin; create extension pg_worker_ext; {AUDIT}; commit"));
+        session.run(game::KEYS);
+        session.run(game::TABLES);
+        // Finished jobs are deleted while all this goes on.
+        cluster.alter_system("pg_worker_ext.retention = '5s'");
         let model = StubLlm::start();
         // About half a second for an item.
         model.answers(|_| Reply::Slow(Duration::from_millis(20)));
@@ -71,6 +79,8 @@ impl<'c> Stage<'c> {
             misdeeds: Vec::new(),
             executors: Vec::new(),
             lease_seconds: plan.lease_seconds,
+            shipped: plan.shipped,
+            open: BTreeMap::new(),
             near_database: Proxy::start(cluster.port()),
             near_model: Proxy::start(model.port()),
             model,
@@ -90,12 +100,14 @@ impl<'c> Stage<'c> {
         } else {
             direct
         };
-        Executor::on(&self.database)
-            .env("DATABASE_URL", &url)
-            .env(
-                "LOCAL_LLM_ENDPOINT",
-                &self.near_model.in_front_of(&self.model.url()),
-            )
+        let executor = Executor::on(&self.database).env("DATABASE_URL", &url).env(
+            "LOCAL_LLM_ENDPOINT",
+            &self.near_model.in_front_of(&self.model.url()),
+        );
+        if self.shipped {
+            return executor.start();
+        }
+        executor
             .env("WORKER_LEASE_SECONDS", &self.lease_seconds.to_string())
             .env("WORKER_FIRST_TOKEN_TIMEOUT", "2")
             .env("WORKER_TOKEN_TIMEOUT", "2")
@@ -127,7 +139,49 @@ impl<'c> Stage<'c> {
             Action::HalfOpenModel => self.near_model.half_open(),
             Action::CloseModel => self.model.close(),
             Action::OpenModel => self.model.reopen(),
+            Action::Hold(number, holding) => {
+                let open = Open::begin(&self.database, holding);
+                self.open.extend(open.map(|open| (number, open)));
+            }
+            Action::LetGo(number) => {
+                if let Some(open) = self.open.remove(&number) {
+                    open.commit();
+                }
+            }
+            Action::DropGameTables => {
+                self.watch.rows(game::NO_TABLES, &[]);
+            }
+            Action::MakeGameTables => self.make_game_tables(),
         }
+    }
+
+    fn make_game_tables(&mut self) {
+        for statement in game::TABLES.split(';') {
+            self.watch.rows(statement, &[]);
+        }
+    }
+
+    /// The last fault is over. What hangs at a connection that nobody will ever answer would hang for as long as a slow
+    /// model may take (300 s): such connections end with the fault.
+    pub fn end_faults(&mut self) {
+        self.near_model.cut();
+        for (_, open) in std::mem::take(&mut self.open) {
+            open.commit();
+        }
+        self.make_game_tables();
+    }
+
+    /// What was not done in time, and what it waits for.
+    pub fn note_what_is_left(&mut self) {
+        let sql = "select format('%s job %s of %s, attempt %s of %s, due in %s s: %s', status, id, job_type, attempts, max_attempts,
+                                 round(extract(epoch from run_at - clock_timestamp())), coalesce(error_message, 'no error'))
+                     from worker_jobs where status in ('pending', 'running')
+                    union all
+                   select format('%s items of the pool %s are missing and nobody makes them', missing, kind)
+                     from worker.pool_deficits() where missing > 0";
+        let left = self.watch.column::<String>(sql, &[]);
+        self.misdeeds
+            .extend(left.into_iter().map(|what| format!("not done in time: {what}")));
     }
 
     fn kill(&mut self, number: usize) {
@@ -213,6 +267,13 @@ fn name_of(action: Action) -> Option<&'static str> {
         Action::CutModel => "model connections cut",
         Action::HalfOpenModel => "model connections half open",
         Action::CloseModel => "model servers gone",
-        Action::SlowDatabase(_) | Action::Start(_) | Action::Thaw(_) | Action::OpenModel => return None,
+        Action::Hold(..) => "transactions left open",
+        Action::DropGameTables => "times the game's tables were dropped",
+        Action::SlowDatabase(_)
+        | Action::Start(_)
+        | Action::Thaw(_)
+        | Action::OpenModel
+        | Action::LetGo(_)
+        | Action::MakeGameTables => return None,
     })
 }

@@ -1,6 +1,7 @@
 //! The game while things break: it enqueues, cancels, retries, claims and asks for pool checks, and
 //! remembers what it was told.
 
+use super::game;
 use super::line::Line;
 use crate::dice::Dice;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,8 @@ fn one(line: &mut Line, dice: &mut Dice, told: &mut Told) {
             let done = line.value::<bool>(sql, &[]);
             told.retried += usize::from(done == Some(true));
         }
-        78..96 => claim(line, dice, told),
+        78..94 => claim(line, dice, told),
+        94..97 => told.jobs.extend(line.value::<Uuid>(game::SUMMARY, &[])),
         _ => {
             line.rows("select schedule_pool_check()", &[]);
         }
@@ -64,8 +66,13 @@ fn enqueue(line: &mut Line, dice: &mut Dice, told: &mut Told) {
     }
     let (count, priority) = (dice.between(1, 10) as i32, dice.between(1, 10) as i32);
     let key = dice.percent(40).then(|| format!("key {}", dice.between(1, 12)));
-    let sql =
-        "select enqueue_worker_job('generate_quests', jsonb_build_object('count', $1::int), $2, null, $3)";
+    // Every second one is an order of somebody, who has a foreign key to it.
+    let sql = if dice.percent(50) {
+        "insert into orders (job)
+         select enqueue_worker_job('generate_quests', jsonb_build_object('count', $1::int), $2, null, $3) returning job"
+    } else {
+        "select enqueue_worker_job('generate_quests', jsonb_build_object('count', $1::int), $2, null, $3)"
+    };
     told.jobs
         .extend(line.value::<Uuid>(sql, &[&count, &priority, &key]));
 }
@@ -73,7 +80,7 @@ fn enqueue(line: &mut Line, dice: &mut Dice, told: &mut Told) {
 /// A claim with a request id is repeated until it is answered, as a careful game does.
 fn claim(line: &mut Line, dice: &mut Dice, told: &mut Told) {
     let request = format!("request {:x}", dice.between(0, u64::MAX - 1));
-    let sql = "select quest_id from claim_quest_from_pool(gen_random_uuid(), 1, 10, $1)";
+    let sql = "insert into logbook select quest_id, $1 from claim_quest_from_pool(gen_random_uuid(), 1, 10, $1) returning quest";
     for _ in 0..3 {
         if let Some(rows) = line.rows(sql, &[&request]) {
             for row in rows {

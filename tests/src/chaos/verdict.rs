@@ -4,6 +4,7 @@ use super::line::Line;
 use super::stage::{Killed, Stage};
 use super::traffic::Told;
 use crate::invariants;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The end of a run.
@@ -19,8 +20,10 @@ pub struct Verdict {
 /// A name, and a query that counts what must not be there.
 const COUNTS: &[(&str, &str)] = &[
     (
+        // Finished ones are deleted after some seconds; the audit remembers them.
         "jobs lost: in no end state",
-        "select count(*) from worker_jobs where (status in ('completed', 'failed', 'cancelled')) is not true",
+        "select count(*) from (select distinct on (job) is_now from audit.steps order by job, id desc) last
+          where is_now not in ('completed', 'failed', 'cancelled')",
     ),
     (
         "jobs done twice: completed more than once",
@@ -49,7 +52,7 @@ const COUNTS: &[(&str, &str)] = &[
         "items beyond what was asked",
         "select count(*)
            from (select provenance ->> 'job_id' as job, count(*) as items from quest_templates group by 1) s
-           join worker_jobs j on j.id::text = s.job
+           join (select job::text, max(asked) as asked from audit.steps group by job) j on j.job = s.job
           where s.items > j.asked",
     ),
 ];
@@ -64,7 +67,7 @@ const SINCE: &str = "
       from after where id < (select id from ended)";
 
 /// Judges a drained stage.
-pub fn judge(stage: &mut Stage, told: &Told, game: &Line) -> Verdict {
+pub fn judge(stage: &mut Stage, told: &Told, game: &Line, done: Option<Duration>) -> Verdict {
     let mut violations = std::mem::take(&mut stage.misdeeds);
     let mut account = vec![line_of_faults(stage), line_of_jobs(stage, told)];
     for (name, sql) in COUNTS {
@@ -85,15 +88,51 @@ pub fn judge(stage: &mut Stage, told: &Told, game: &Line) -> Verdict {
     if deadlocks > 0 {
         violations.push(format!("deadlocks: {deadlocks}"));
     }
+    violations.extend(maintenance(stage, &mut account));
     let refusals = game.refusals.iter().chain(&stage.watch.refusals);
     violations.extend(refusals.map(|(words, times)| format!("refused {times} times: {words}")));
     account.push(line_of_recovery(stage));
+    account.push(match done {
+        Some(time) => format!(
+            "after the last fault all that was asked for was done in {:.1} s",
+            time.as_secs_f64()
+        ),
+        None => "after the last fault not all that was asked for was done in time".into(),
+    });
+    if done.is_none() {
+        violations.push("not all was done in time after the last fault".into());
+    }
     let kills = stage.done.get("executors killed").copied().unwrap_or(0);
     Verdict {
         account,
         violations,
         kills,
     }
+}
+
+/// What a game's foreign keys may not do: stop the tick, or keep what nobody refers to.
+fn maintenance(stage: &mut Stage, account: &mut Vec<String>) -> Vec<String> {
+    let stopped = stage
+        .cluster
+        .log()
+        .matches("violates foreign key constraint")
+        .count();
+    account.push(format!("maintenance stopped by a foreign key: {stopped}"));
+    stage.watch.rows("select worker.prune_jobs()", &[]);
+    let kept = "select count(*) from worker_jobs j where status in ('completed', 'failed', 'cancelled')
+                   and completed_at < now() - interval '1 minute' and not exists (select from orders o where o.job = j.id)";
+    let kept = stage.watch.value::<i64>(kept, &[]);
+    account.push(format!(
+        "finished jobs that nobody refers to and nobody deletes: {kept:?}"
+    ));
+    let mut violations = Vec::new();
+    if stopped > 0 {
+        violations.push(format!("maintenance stopped by a foreign key {stopped} times"));
+    }
+    if kept != Some(0) {
+        violations.push(format!("finished jobs that were not deleted: {kept:?}"));
+    }
+    violations
 }
 
 fn line_of_faults(stage: &Stage) -> String {
@@ -109,8 +148,10 @@ fn line_of_jobs(stage: &mut Stage, told: &Told) -> String {
     let sql = "select count(*) || ' ' || status from worker_jobs group by status order by count(*) desc";
     let jobs = stage.watch.column::<String>(sql, &[]).join(", ");
     let items = stage.watch.value::<i64>("select count(*) from worker.items", &[]);
+    let pruned = "select count(distinct job) from audit.steps s where not exists (select from worker_jobs j where j.id = s.job)";
+    let pruned = stage.watch.value::<i64>(pruned, &[]).unwrap_or(-1);
     format!(
-        "jobs: {jobs}; the game was told of {}, cancelled {}, retried {}, claimed {} quests; {} items stored",
+        "jobs: {jobs}, {pruned} done and deleted; the game was told of {}, cancelled {}, retried {}, claimed {} quests; {} items stored",
         told.jobs.len(),
         told.cancelled,
         told.retried,
@@ -124,7 +165,7 @@ fn broken_promises(stage: &mut Stage, told: &Told) -> Vec<String> {
     let jobs: Vec<Uuid> = told.jobs.iter().copied().collect();
     let claims: Vec<Uuid> = told.claims.keys().copied().collect();
     let mut broken = Vec::new();
-    let found = "select count(*) from worker_jobs where id = any($1)";
+    let found = "select count(distinct job) from audit.steps where job = any($1)";
     let found = stage.watch.value::<i64>(found, &[&jobs]);
     if found != Some(jobs.len() as i64) {
         broken.push(format!("{} enqueued jobs, {found:?} found", jobs.len()));

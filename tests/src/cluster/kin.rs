@@ -14,7 +14,11 @@ impl Cluster {
         copy.arg(cluster.data());
         copy.args(["--dbname", &primary.url("postgres", "postgres")]);
         succeeds(&mut copy);
-        cluster.write_settings(&install::settings(), &[SETTINGS, &[PRELOADED], settings].concat());
+        cluster.write_settings(
+            &[],
+            &install::settings(),
+            &[SETTINGS, &[PRELOADED], settings].concat(),
+        );
         cluster.start_server();
         cluster
     }

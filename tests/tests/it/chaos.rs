@@ -9,6 +9,7 @@ fn nothing_is_lost_and_nothing_done_twice_while_everything_breaks() {
         seed: 20,
         executors: 3,
         lease_seconds: 5,
+        shipped: false,
     };
     let mut course = Vec::new();
     let verdict = chaos::run(plan, &mut |line| course.push(line.to_owned()));

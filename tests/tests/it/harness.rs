@@ -49,6 +49,30 @@ fn a_cluster_keeps_its_rows_over_a_restart_and_a_crash() {
     assert_eq!(db.session().count("worker_jobs"), 1);
 }
 
+/// What `initdb` writes is what a stock server runs with, and a panic in it would say where.
+#[test]
+fn a_stock_server_has_postgresqls_own_settings() {
+    let cluster = Cluster::stock(&["pg_worker_ext.background_worker = off"]);
+    let db = Database::with_extension(&cluster);
+    let mut session = db.session();
+    let changed = "select name from pg_settings where boot_val is distinct from reset_val and context <> 'internal'
+                      and name in ('max_connections', 'max_worker_processes', 'max_parallel_workers', 'jit',
+                                   'shared_buffers', 'statement_timeout', 'synchronous_commit', 'autovacuum')";
+    assert_eq!(session.column::<String>(changed, &[]), [""; 0]);
+    session.run("create temp table told (line text); copy told from program 'printenv RUST_BACKTRACE'");
+    assert_eq!(session.value::<String>("select line from told", &[]), "1");
+}
+
+#[test]
+fn a_server_can_have_another_locale() {
+    let cluster = Cluster::in_locale(
+        &["-E", "LATIN1", "--locale=C"],
+        &["pg_worker_ext.background_worker = off"],
+    );
+    let told = "select current_setting('server_encoding') || ' ' || datcollate from pg_database where datname = 'postgres'";
+    assert_eq!(cluster.session("postgres").value::<String>(told, &[]), "LATIN1 C");
+}
+
 /// One chat request as a client sends it; the whole answer as text.
 fn chat(server: &StubLlm, body: &serde_json::Value) -> String {
     let address = server.url().replace("http://", "").replace("/v1", "");

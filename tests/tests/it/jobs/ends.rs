@@ -22,7 +22,7 @@ on_both_installs!(
     only_pending_and_running_jobs_are_cancelled_only_ended_ones_retried,
 );
 
-fn leased(session: &mut Session, count: i32) -> crate::steps::Lease {
+fn leased(session: &mut Session, count: i32) -> Lease {
     enqueue_quests(session, count);
     lease_one(session)
 }
@@ -142,10 +142,10 @@ fn a_call_repeated_with_its_token_is_already_done(database: &Database) {
     }
 }
 
-fn store_quest_of_its_own(session: &mut Session, lease: &crate::steps::Lease) {
-    let mut item = crate::steps::quest(1);
+fn store_quest_of_its_own(session: &mut Session, lease: &Lease) {
+    let mut item = quest(1);
     item["title"] = json!(format!("Errand {}", lease.job));
-    let answer = crate::steps::store(session, lease, 1, &item);
+    let answer = store(session, lease, 1, &item);
     assert_eq!(answer.outcome, "stored", "{answer:?}");
 }
 
