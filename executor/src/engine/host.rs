@@ -65,6 +65,13 @@ impl Engine {
         match answer {
             Ok(host) if model.is_some() => {
                 tracing::info!(model, "the model answers again");
+                // What the host told of itself is about the usual one.
+                let (context, shared) = (None, false);
+                let host = Host {
+                    context,
+                    shared,
+                    ..host
+                };
                 self.models.get(now, model).answered(now, &host);
             }
             Ok(host) => self.usual_model_answers(now, host),

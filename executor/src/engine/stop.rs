@@ -32,11 +32,10 @@ impl Engine {
                 [beat, ends.into_iter().filter(|end| *end > now).min(), None]
             }
             // Outside of its hours the host is asked for nothing: then nothing of it is due.
-            _ => [
-                beat,
-                self.queue.next_look(),
-                self.models.due().filter(|_| self.is_awake()),
-            ],
+            _ => {
+                let probe = self.models.due().filter(|_| self.is_awake());
+                [beat, self.queue.next_look(), probe]
+            }
         };
         times
             .into_iter()

@@ -97,7 +97,8 @@ impl Llm {
 
     async fn blame(&self, error: HttpError, ask: &Ask, model: &str) -> GenerateError {
         let place = self.endpoint.label();
-        if matches!(error, HttpError::Resting) {
+        // Also where it failed for another reason: nobody may be asked about that now.
+        if self.wire.rests() {
             return GenerateError::Resting;
         }
         if error.is_about_context() {
@@ -165,7 +166,7 @@ impl Llm {
     }
 
     async fn find(&self) -> Result<Found, HttpError> {
-        let found = match discovery::discover(&self.wire, &self.endpoint).await {
+        let mut found = match discovery::discover(&self.wire, &self.endpoint).await {
             // Not every server lists its models; with a name we can do without.
             Err(error) if error.status() == Some(404) && self.model.is_some() => {
                 Found::nothing(self.endpoint.clone())
@@ -173,6 +174,9 @@ impl Llm {
             other => other?,
         };
         let mut known = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, _)) = known.as_ref() {
+            found.stay_with(before);
+        }
         if known
             .as_ref()
             .is_some_and(|(before, _)| before.models != found.models || before.first != found.first)
