@@ -187,9 +187,9 @@ health_port=$(free_port "${WORKER_PORT:-3002}")
 url=postgres://postgres@127.0.0.1:$port/$GAME
 
 start_postgres
-step "CREATE EXTENSION pg_worker_ext, and a small game beside it"
-sql -c "create extension pg_worker_ext"
+step "a small game, and CREATE EXTENSION pg_worker_ext beside it"
 sql -f "$HERE/game.sql"
+sql -c "create extension pg_worker_ext"
 start_executor
 step "SELECT schedule_pool_check()"
 sql -c "select schedule_pool_check()" >/dev/null

@@ -29,12 +29,32 @@ $$;
 comment on function worker.wake() is
   'Trigger function (''jobs'' or ''pools''): wakes whoever does the work.';
 
+create or replace function worker.wake_at(p_at timestamptz) returns void
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select
+$$;
+
+comment on function worker.wake_at(timestamptz) is
+  'Has the queue looked at by this time; nobody does in this install.';
+
+create or replace function worker.watch_session() returns void
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select
+$$;
+
+comment on function worker.watch_session() is
+  'Has the queue looked at when this session ends; nobody does in this install.';
+
 create or replace function worker.native_info() returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
   select pg_catalog.jsonb_build_object(
-    'preloaded', false, 'background_worker', false, 'library_version', null)
+    'preloaded', false, 'background_worker', false, 'awake', false, 'seconds_to_next_look', null, 'library_version', null)
 $$;
 
 comment on function worker.native_info() is

@@ -5,6 +5,14 @@
 
 begin;
 
+do $$
+begin
+  if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+    raise exception 'pg_worker_ext needs a database in UTF8, this one is in %', pg_catalog.getdatabaseencoding()
+      using errcode = 'feature_not_supported', hint = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0;';
+  end if;
+end $$;
+
 create schema if not exists worker;
 
 -- generated
@@ -63,12 +71,32 @@ $$;
 comment on function worker.wake() is
   'Trigger function (''jobs'' or ''pools''): wakes whoever does the work.';
 
+create or replace function worker.wake_at(p_at timestamptz) returns void
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select
+$$;
+
+comment on function worker.wake_at(timestamptz) is
+  'Has the queue looked at by this time; nobody does in this install.';
+
+create or replace function worker.watch_session() returns void
+language sql volatile
+set search_path = pg_catalog, pg_temp
+as $$
+  select
+$$;
+
+comment on function worker.watch_session() is
+  'Has the queue looked at when this session ends; nobody does in this install.';
+
 create or replace function worker.native_info() returns jsonb
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
   select pg_catalog.jsonb_build_object(
-    'preloaded', false, 'background_worker', false, 'library_version', null)
+    'preloaded', false, 'background_worker', false, 'awake', false, 'seconds_to_next_look', null, 'library_version', null)
 $$;
 
 comment on function worker.native_info() is
@@ -88,6 +116,9 @@ comment on function worker.json_schema_errors(jsonb, jsonb) is
 
 -- Functions that were here before: those of the guide's own migration make room, those of the single file are
 -- taken over by the extension.
+
+-- Functions of earlier versions that are gone.
+drop function if exists worker.require_right(text, text);
 
 do $$
 declare
@@ -111,6 +142,24 @@ begin
         hint = 'Install as its owner or as a superuser.';
     end if;
     execute pg_catalog.format('drop function %s', v_function.name);
+  end loop;
+end $$;
+
+-- sql/core/06_gone.sql
+
+-- Functions of earlier versions that are no more: an upgrade leaves nothing that a fresh install does not have.
+
+do $$
+declare
+  v_gone text;
+begin
+  foreach v_gone in array array[
+    'worker.check_parameter(text, jsonb, jsonb)', 'worker.check_parameters(jsonb, jsonb)', 'worker.is_range(jsonb, numeric, numeric, boolean)',
+    'worker.want(text, jsonb, boolean)', 'worker.want_encounter(text, real, real, boolean)', 'worker.wait_for_item(text, uuid)']
+  loop
+    if pg_catalog.to_regprocedure(v_gone) is not null then
+      execute pg_catalog.format('drop function %s', v_gone);
+    end if;
   end loop;
 end $$;
 
@@ -205,15 +254,58 @@ return ('x' || substr(md5(p_text), 1, 12))::bit(48)::bigint;
 comment on function worker.number_from_hash(text) is
 'A number from 0 to 2^48-1 that depends on the text alone: the seed of everything that must come out the same again. It stays below 2^53, so that JSON readers keep it exact.';
 
+create or replace function worker.title_words(p_title text) returns text
+-- The letters of a script are letters in a database of locale C too, where lower() and [:alnum:] know those of ASCII
+-- alone. So what is taken out is named, and so are the capitals. PL/pgSQL, because its plans are kept.
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_title text := p_title;
+begin
+  -- normalize() exists for UTF8 databases only
+  if getdatabaseencoding() = 'UTF8' then
+    v_title := normalize(v_title, nfkc);
+  end if;
+  -- Joiners and variation selectors are part of their character; control characters, blanks and punctuation (of ASCII,
+  -- Latin-1, of all languages, of CJK) stand between words.
+  v_title := regexp_replace(v_title, '[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]', '', 'g');
+  v_title := regexp_replace(v_title, '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf'
+                                     '\u00d7\u00f7\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965\u1680\u2000-\u206f\u2e00-\u2e7f\u3000-\u303f\u30fb]+', ' ', 'g');
+  return btrim(translate(lower(v_title collate "C"),
+    'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽΆΈΉΊΌΎΏΑ'
+         || 'ΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜ'
+         || 'ҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲӴӶӸӺӼӾԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘ'
+         || 'ḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨ'
+         || 'ỪỬỮỰỲỴỶỸỺỼỾ',
+    'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřśŝşšţťŧũūŭůűųŵŷÿźżžάέήίόύώα'
+         || 'βγδεζηθικλμνξοπρστυφχψωϊϋѐёђѓєѕіїјљњћќѝўџабвгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝ'
+         || 'ҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳӵӷӹӻӽӿաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙ'
+         || 'ḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứ'
+         || 'ừửữựỳỵỷỹỻỽỿ'));
+end $$;
+comment on function worker.title_words(text) is
+'The words of a title, lower case, a blank between them, without punctuation: the same in every locale.';
+
 create or replace function worker.title_key(p_title text) returns text
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp
--- normalize() exists for UTF8 databases only
-return regexp_replace(
-  regexp_replace(lower(case when getdatabaseencoding() = 'UTF8' then normalize(p_title, nfkc) else p_title end),
-                 '^\s*(the|a|an)\s+', ''),
-  '[^[:alnum:]]+', '', 'g');
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_words text := worker.title_words(p_title);
+begin
+  -- A title of nothing but punctuation stands for itself.
+  return coalesce(nullif(replace(regexp_replace(v_words, '^(the|a|an) ', ''), ' ', ''), ''), md5(p_title));
+end $$;
 comment on function worker.title_key(text) is
-'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';
+'The title as the duplicate gate sees it: lower case, no article in front, no blanks and no punctuation.';
+
+create or replace function worker.word_count(p_text text) returns integer
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select count(*) from regexp_split_to_table(p_text, '\s+') w where w <> '')
+    -- Thai, Lao, Burmese, Khmer, Japanese and Chinese are written without blanks: two characters to a word.
+    + length(regexp_replace(p_text, '[^\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff'
+                                    '\U00020000-\U0003ffff]', '', 'g')) / 2;
+end $$;
+comment on function worker.word_count(text) is
+'How many words a text has, also in languages that are written without blanks between them; NULL for NULL.';
 
 -- sql/core/15_adoption.sql
 
@@ -317,13 +409,12 @@ begin
   loop
     if v_role.writes then
       -- This policy is how worker.grant_known_roles() knows a backend.
-      if not exists (select from pg_policy where polrelid = 'public.worker_jobs'::regclass
-                        and polname = left('pg_worker_ext ' || v_role.name, 63)) then
+      if not worker.has_policy('public.worker_jobs', worker.role_oid(v_role.name)) then
         execute format('create policy %I on public.worker_jobs to %I using (true) with check (true)',
-                       left('pg_worker_ext ' || v_role.name, 63), v_role.name);
+                       worker.policy_name('pg_worker_ext', v_role.name), v_role.name);
       end if;
     else
-      execute format('create policy %I on %s for select to %I using (true)', left('pg_worker_ext reads ' || v_role.name, 63), p_former, v_role.name);
+      execute format('create policy %I on %s for select to %I using (true)', worker.policy_name('pg_worker_ext reads', v_role.name), p_former, v_role.name);
     end if;
   end loop;
 end $$;
@@ -698,7 +789,7 @@ begin
     ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
     comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
     comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
-    comment on column public.worker_jobs.run_at is 'Not before this time.';
+    comment on column public.worker_jobs.run_at is 'Not before this time; infinity: not until it is given another.';
     comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
     comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
     comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
@@ -876,6 +967,17 @@ end $$;
 comment on function worker.setup_pool(text) is
 'Gives a table the columns that every pool has. Part of worker.setup().';
 
+create or replace function worker.item_returned() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The next to claim it is somebody else: the request that had it must not find it again.
+  new.request_id := null;
+  new.used_at := null;
+  return new;
+end $$;
+comment on function worker.item_returned() is
+'Trigger: an item that is set back to unused, also by a plain UPDATE, belongs to no request any more.';
+
 create or replace function worker.setup_pool_triggers(p_table text) returns void
 language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
@@ -885,6 +987,8 @@ begin
     return;
   end if;
   execute format('create or replace trigger pool_used after update of used on %s for each statement execute function worker.wake(''pools'')', v_table);
+  execute format('create or replace trigger item_returned before update of used on %s
+                    for each row when (old.used and not new.used) execute function worker.item_returned()', v_table);
   execute format('create or replace trigger pool_deleted after delete on %s for each statement execute function worker.wake(''pools'')', v_table);
 end $$;
 comment on function worker.setup_pool_triggers(text) is
@@ -894,39 +998,31 @@ comment on function worker.setup_pool_triggers(text) is
 
 -- What a job may ask for: checked at the door by one interpreter of worker.kinds.parameters.
 
-create or replace function worker.check_parameter(p_name text, p_rule jsonb, p_value jsonb) returns void
+create or replace function worker.fits(p_rule jsonb, p_value jsonb) returns boolean
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_low numeric := p_rule ->> 'min';
-  v_high numeric := p_rule ->> 'max';
-  v_given text := p_value #>> '{}';
-  v_ok boolean;
 begin
-  -- CASE, not AND: only CASE promises that a cast is not tried before its guard.
-  case p_rule ->> 'type'
-  when 'integer' then
-    v_ok := case when jsonb_typeof(p_value) = 'number'
-                 then v_given::numeric = trunc(v_given::numeric) and v_given::numeric between v_low and v_high
-                 else false end;
-  when 'integer_range', 'number_range' then
-    v_ok := worker.is_range(p_value, v_low, v_high, p_rule ->> 'type' = 'integer_range');
-  when 'text' then
-    v_ok := jsonb_typeof(p_value) = 'string' and btrim(v_given) <> ''
-            and length(v_given) <= (p_rule ->> 'max_length')::int;
-  when 'uuid' then
-    v_ok := jsonb_typeof(p_value) = 'string'
-            and v_given ~* '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
-  when 'one_of' then
-    v_ok := jsonb_typeof(p_value) = 'string' and (p_rule -> 'values') ? v_given;
-  when 'messages' then
-    v_ok := worker.is_messages(p_value, v_high::int);
-  end case;
-  if v_ok is not true then
-    perform worker.refuse('parameters.' || p_name, p_value::text, worker.what_is_allowed(p_rule));
-  end if;
+  -- In strict mode, so that no list is taken for what is in it. What has another type than it should is NULL.
+  return case p_rule ->> 'type'
+    when 'integer' then
+      jsonb_path_match(p_value, 'strict $.type() == "number" && $.floor() == $ && $ >= $min && $ <= $max', p_rule)
+    when 'integer_range' then
+      jsonb_path_match(p_value, 'strict $.type() == "array" && $.size() == 2 && $[0] <= $[1]
+        && !exists ($[*] ? (@.type() != "number" || @.floor() != @ || @ < $min || @ > $max))', p_rule)
+    when 'number_range' then
+      jsonb_path_match(p_value, 'strict $.type() == "array" && $.size() == 2 && $[0] <= $[1]
+        && !exists ($[*] ? (@.type() != "number" || @ < $min || @ > $max))', p_rule)
+    when 'text' then
+      jsonb_typeof(p_value) = 'string' and btrim(p_value #>> '{}') <> '' and length(p_value #>> '{}') <= (p_rule ->> 'max_length')::int
+    when 'uuid' then
+      jsonb_typeof(p_value) = 'string' and p_value #>> '{}' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+    when 'one_of' then
+      jsonb_typeof(p_value) = 'string' and p_rule -> 'values' @> p_value
+    when 'messages' then
+      worker.is_messages(p_value, (p_rule ->> 'max')::int)
+  end;
 end $$;
-comment on function worker.check_parameter(text, jsonb, jsonb) is
-'Checks one parameter of a job against its rule in worker.kinds.parameters; refuses it with 22023.';
+comment on function worker.fits(jsonb, jsonb) is
+'Whether a value of a job''s parameters fits its rule in worker.kinds.parameters; NULL: it does not either.';
 
 create or replace function worker.what_is_allowed(p_rule jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -938,72 +1034,85 @@ begin
     when 'text' then format('a text of 1 to %s characters', p_rule ->> 'max_length')
     when 'uuid' then 'a uuid'
     when 'one_of' then (select string_agg(v, ', ') from jsonb_array_elements_text(p_rule -> 'values') v)
-    when 'messages' then format('a list of 1 to %s {"role": "player" or "dm", "content": text}', p_rule ->> 'max')
+    when 'messages' then format('a list of 1 to %s {"role": "player" (or "user") or "dm" (or "assistant"), "content": text}', p_rule ->> 'max')
   end;
 end $$;
 comment on function worker.what_is_allowed(jsonb) is
 'What a rule of a parameter allows, in words, for a refusal.';
-
-create or replace function worker.is_range(p_value jsonb, p_low numeric, p_high numeric, p_whole boolean) returns boolean
--- PL/pgSQL, because its plans are kept: a function in SQL that has settings is planned anew by every statement.
-language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
-begin
-  return case
-    when jsonb_typeof(p_value) <> 'array' then false
-    when jsonb_array_length(p_value) <> 2 then false
-    when jsonb_typeof(p_value -> 0) <> 'number' or jsonb_typeof(p_value -> 1) <> 'number' then false
-    else (p_value ->> 0)::numeric <= (p_value ->> 1)::numeric
-         and (p_value ->> 0)::numeric >= p_low and (p_value ->> 1)::numeric <= p_high
-         and (not p_whole or ((p_value ->> 0)::numeric = trunc((p_value ->> 0)::numeric)
-                              and (p_value ->> 1)::numeric = trunc((p_value ->> 1)::numeric)))
-  end;
-end $$;
-comment on function worker.is_range(jsonb, numeric, numeric, boolean) is
-'Whether the value is a JSON array [low, high] within the bounds, of whole numbers where asked.';
 
 create or replace function worker.is_messages(p_value jsonb, p_most integer) returns boolean
 language sql immutable set search_path = pg_catalog, pg_temp
 return case
   when jsonb_typeof(p_value) <> 'array' then false
   when jsonb_array_length(p_value) not between 1 and p_most then false
-  else (select bool_and(coalesce(jsonb_typeof(m) = 'object' and m ->> 'role' in ('player', 'dm')
+  else (select bool_and(coalesce(jsonb_typeof(m) = 'object' and m ->> 'role' in ('player', 'dm', 'user', 'assistant')
                                  and jsonb_typeof(m -> 'content') = 'string' and btrim(m ->> 'content') <> '', false))
           from jsonb_array_elements(p_value) m)
 end;
 comment on function worker.is_messages(jsonb, integer) is
-'Whether the value is a list of {"role": "player" or "dm", "content": text}, not longer than p_most.';
+'Whether the value is a list of {"role": text, "content": text}, not longer than p_most. role: player or user, dm or assistant.';
 
-create or replace function worker.check_parameters(p_rules jsonb, p_parameters jsonb) returns void
+create or replace function worker.with_whole_numbers(p_value jsonb) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Most values have none, which is seen faster than it is looked for.
+  if p_value::text !~ '\d\.0' then
+    return p_value;
+  end if;
+  return case jsonb_typeof(p_value)
+    when 'number' then
+      case when p_value::numeric = trunc(p_value::numeric) then to_jsonb(trunc(p_value::numeric)) else p_value end
+    when 'array' then
+      (select jsonb_agg(worker.with_whole_numbers(v) order by n) from jsonb_array_elements(p_value) with ordinality e(v, n))
+    when 'object' then
+      (select jsonb_object_agg(key, worker.with_whole_numbers(value)) from jsonb_each(p_value))
+    else p_value
+  end;
+end $$;
+comment on function worker.with_whole_numbers(jsonb) is
+'The value with 5.0 written as 5, at every depth: some languages and models write whole numbers so.';
+
+create or replace function worker.accepted_parameters(p_rules jsonb, p_parameters jsonb) returns jsonb
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
+  v_names jsonb;
   v_name text;
   v_value jsonb;
+  v_parameters jsonb := p_parameters;
 begin
   if jsonb_typeof(p_parameters) <> 'object' then
     perform worker.refuse('parameters', p_parameters::text, 'a JSON object'
       || case when jsonb_typeof(p_parameters) = 'string' then ' (this is a JSON string: pass the object itself, not its text)' else '' end);
   end if;
-  for v_name, v_value in select * from jsonb_each(p_parameters) loop
+  -- No queries, and no calls that are not needed: a job is checked in some microseconds.
+  if strpos(p_parameters::text, '.0') > 0 then
+    v_parameters := worker.with_whole_numbers(p_parameters);
+  end if;
+  v_names := jsonb_path_query_array(v_parameters, '$.keyvalue().key');
+  for v_no in 0 .. jsonb_array_length(v_names) - 1 loop
+    v_name := v_names ->> v_no;
+    v_value := v_parameters -> v_name;
     if not p_rules ? v_name then
       perform worker.refuse('parameters', v_name,
         coalesce((select string_agg(k, ', ' order by k) from jsonb_object_keys(p_rules) k), 'no parameters for this job type'));
-    end if;
     -- null means the default, as a missing key does
-    if v_value <> 'null' then
-      perform worker.check_parameter(v_name, p_rules -> v_name, v_value);
+    elsif v_value <> 'null' and worker.fits(p_rules -> v_name, v_value) is not true then
+      perform worker.refuse('parameters.' || v_name, (p_parameters -> v_name)::text, worker.what_is_allowed(p_rules -> v_name));
     end if;
   end loop;
-  -- Most kinds require none, which is seen faster than it is looped over.
   if p_rules @? '$.*.required' then
-    for v_name in select key from jsonb_each(p_rules) where (value ->> 'required')::boolean loop
-      if p_parameters ->> v_name is null then
-        perform worker.check_parameter(v_name, p_rules -> v_name, 'null');
+    v_names := jsonb_path_query_array(p_rules, '$.keyvalue() ? (@.value.required == true).key');
+    for v_no in 0 .. jsonb_array_length(v_names) - 1 loop
+      v_name := v_names ->> v_no;
+      if v_parameters ->> v_name is null then
+        perform worker.refuse('parameters.' || v_name, 'null', worker.what_is_allowed(p_rules -> v_name));
       end if;
     end loop;
   end if;
+  return v_parameters;
 end $$;
-comment on function worker.check_parameters(jsonb, jsonb) is
-'Checks a job''s parameters against the rules of its kind: wrong types, values out of range, unknown and missing keys are refused with 22023.';
+comment on function worker.accepted_parameters(jsonb, jsonb) is
+'A job''s parameters, checked against the rules of its kind, with whole numbers written as such: wrong types, values out of range, unknown and missing keys are refused with 22023.';
 
 create or replace function worker.job_parameters(p_rules jsonb, p_parameters jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -1019,39 +1128,54 @@ comment on function worker.job_parameters(jsonb, jsonb) is
 create or replace function worker.job_inserted() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_kind record;
+  v_kind text;
+  v_rules jsonb;
+  v_scope text;
+  v_batch integer;
 begin
-  select k.parameters, k.scope_parameter, coalesce(p.batch_size, k.batch_size, 1) as batch_size
-    into v_kind
-    from worker.kinds k left join public.content_pools p on p.kind = k.kind
-   where k.job_type = new.job_type;
+  -- Into plain variables, and the pool only where it is needed: most of what this costs is these two queries.
+  select k.kind, k.parameters, k.scope_parameter, k.batch_size into v_kind, v_rules, v_scope, v_batch
+    from worker.kinds k where k.job_type = new.job_type;
   if not found and new.job_type is distinct from 'check_all_pools' then
     perform worker.refuse('job_type', new.job_type,
       (select string_agg(t, ', ' order by t) from (select job_type from worker.kinds union select 'check_all_pools') x(t)));
   end if;
-  new.parameters := coalesce(new.parameters, '{}');
-  perform worker.check_parameters(coalesce(v_kind.parameters, '{}'), new.parameters);
-  new.priority := coalesce(new.priority, 5);
-  if new.priority not between 1 and 10 then
-    perform worker.refuse('priority', new.priority::text, 'an integer from 1 (most urgent) to 10');
+  v_rules := coalesce(v_rules, '{}');
+  new.parameters := worker.accepted_parameters(v_rules, coalesce(new.parameters, '{}'));
+  if new.run_at = '-infinity' then
+    perform worker.refuse('run_at', new.run_at::text, 'a time, infinity for a job that waits until it is given one, or NULL for now');
   end if;
-  if new.dedupe_key = '' or length(new.dedupe_key) > 500 then
-    perform worker.refuse('dedupe_key', new.dedupe_key, 'a text of 1 to 500 characters, or NULL');
+  if tg_op = 'INSERT' then
+    new.priority := coalesce(new.priority, 5);
+    if new.priority not between 1 and 10 then
+      perform worker.refuse('priority', new.priority::text, 'an integer from 1 (most urgent) to 10');
+    end if;
+    if new.dedupe_key = '' or length(new.dedupe_key) > 500 then
+      perform worker.refuse('dedupe_key', new.dedupe_key, 'a text of 1 to 500 characters, or NULL');
+    end if;
+    new.run_at := coalesce(new.run_at, clock_timestamp());
+    if new.status = 'running' then
+      new.lease_token := coalesce(new.lease_token, gen_random_uuid());
+      new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '30 minutes');
+      new.started_at := coalesce(new.started_at, now());
+    elsif new.status <> 'pending' then
+      new.completed_at := coalesce(new.completed_at, now());
+    end if;
+  elsif new.status <> 'pending' or (new.parameters -> 'count') is not distinct from (old.parameters -> 'count') then
+    -- An executor may have been told already what is asked for.
+    return new;
   end if;
-  new.run_at := coalesce(new.run_at, clock_timestamp());
-  new.asked := coalesce((new.parameters ->> 'count')::int, v_kind.batch_size, 1);
-  if new.status = 'running' then
-    new.lease_token := coalesce(new.lease_token, gen_random_uuid());
-    new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '30 minutes');
-    new.started_at := coalesce(new.started_at, now());
+  new.asked := coalesce((new.parameters ->> 'count')::int, 1);
+  if v_rules ? 'count' and new.parameters ->> 'count' is null then
+    new.asked := coalesce((select p.batch_size from public.content_pools p where p.kind = v_kind), v_batch, 1);
   end if;
-  if v_kind.scope_parameter = 'campaign_seed' then
+  if v_scope = 'campaign_seed' then
     insert into worker.campaigns (campaign_seed) values (new.parameters ->> 'campaign_seed') on conflict do nothing;
   end if;
   return new;
 end $$;
 comment on function worker.job_inserted() is
-'Trigger: checks a new job and fills in its defaults; refuses it with 22023.';
+'Trigger: checks a new job, or one whose parameters, job_type or run_at were changed, and fills in its defaults; refuses it with 22023.';
 
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1077,6 +1201,7 @@ begin
       new.attempts := old.attempts + 1;
       new.executor_id := null;
     end if;
+    perform worker.wake_at(new.lease_expires_at);
   end if;
   return new;
 end $$;
@@ -1089,10 +1214,11 @@ begin
   if worker.is_former('public.worker_jobs') then
     return;
   end if;
-  -- Where the native library is, it takes plain jobs by itself and calls worker.job_inserted() for all others.
-  execute format('create or replace trigger job_inserted before insert on public.worker_jobs
-    for each row execute function worker.%I()',
-    case when to_regprocedure('worker.accept_job()') is null then 'job_inserted' else 'accept_job' end);
+  create or replace trigger job_inserted before insert on public.worker_jobs
+    for each row execute function worker.job_inserted();
+  create or replace trigger job_changed before update of job_type, parameters, run_at on public.worker_jobs
+    for each row when (old.job_type is distinct from new.job_type or old.parameters is distinct from new.parameters
+                       or new.run_at = '-infinity') execute function worker.job_inserted();
   create or replace trigger job_status_changed before update of status on public.worker_jobs
     for each row when (old.status is distinct from new.status) execute function worker.job_status_changed();
   create or replace trigger job_enqueued after insert on public.worker_jobs
@@ -1163,6 +1289,9 @@ begin
      where (j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running'))
         or (p_job_type = 'check_all_pools' and j.job_type = 'check_all_pools' and j.status = 'pending')
      limit 1;
+    if v_id is not null and p_job_type = 'check_all_pools' then
+      perform worker.bring_check_forward(coalesce(p_run_at, clock_timestamp()));
+    end if;
     exit when v_id is not null;
   end loop;
   if v_id is null then
@@ -1173,7 +1302,7 @@ begin
   return v_id;
 end $$;
 comment on function public.enqueue_worker_job(text, jsonb, integer, timestamptz, text) is
-'Enqueues a job in the caller''s transaction and returns its id. p_job_type: check_all_pools, generate_quests, generate_npcs, generate_encounters, generate_dungeons, generate_pois, summarize_session or a kind of your own. p_parameters: a JSON object, checked. p_priority: 1 (most urgent) to 10. p_run_at: not before. p_dedupe_key: while a job with this key is pending or running, its id is returned and none is made. Errors: 22023 names the field, what was given and what is allowed.';
+'Enqueues a job in the caller''s transaction and returns its id. p_job_type: check_all_pools, generate_quests, generate_npcs, generate_encounters, generate_dungeons, generate_pois, summarize_session or a kind of your own. p_parameters: a JSON object, checked. p_priority: 1 (most urgent) to 10. p_run_at: not before; infinity: not until it is given another run_at by an UPDATE. p_dedupe_key: while a job with this key is pending or running, its id is returned and none is made. Errors: 22023 names the field, what was given and what is allowed.';
 
 create or replace function public.schedule_pool_check() returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1184,10 +1313,25 @@ begin
   insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
   on conflict do nothing
   returning id into v_id;
-  return v_id;
+  return coalesce(v_id, worker.bring_check_forward(clock_timestamp()));
 end $$;
 comment on function public.schedule_pool_check() is
-'Enqueues a check of all pools and returns its id; NULL when one is pending already. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+'Enqueues a check of all pools and returns its id; NULL when one is due already. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+
+create or replace function worker.bring_check_forward(p_run_at timestamptz) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  -- Who holds it is just doing it, or does the same.
+  update public.worker_jobs set run_at = p_run_at
+   where id = (select j.id from public.worker_jobs j
+                where j.job_type = 'check_all_pools' and j.status = 'pending' and j.run_at > p_run_at for update skip locked)
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function worker.bring_check_forward(timestamptz) is
+'Lets a pending pool check that was meant for later be due at this time; returns its id, NULL where there is none.';
 
 create or replace function public.cancel_worker_job(p_job_id uuid) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -1269,7 +1413,7 @@ begin
   end if;
   -- After a restore by somebody else the code may have another owner than the tables: then it must not act,
   -- for it would run the tables' triggers with rights that their owner does not have.
-  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> current_user::regrole then
+  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> worker.role_oid(current_user) then
     raise exception using errcode = 'object_not_in_prerequisite_state',
       message = format('the functions of schema worker belong to %s, the table worker_jobs to another role', current_user),
       hint = 'Run SELECT worker.setup(); as a superuser.';
@@ -1709,12 +1853,12 @@ language sql immutable set search_path = pg_catalog, pg_temp
 return coalesce((
   select jsonb_object_agg(f.key, (
            select v from jsonb_array_elements(f.value) v
-            order by md5(p_draw || f.key || v::text) collate "C"
+            order by md5(concat_ws(':', p_draw, f.key, p_no / jsonb_array_length(f.value), v)) collate "C"
            offset mod(p_no, jsonb_array_length(f.value)) limit 1))
     from jsonb_each(p_facets) f
    where jsonb_array_length(f.value) > 0), '{}');
 comment on function worker.draw_facets(jsonb, text, bigint) is
-'One value from each list: the lists are shuffled by p_draw, and p_no counts through them, so that a list is used up before a value comes again.';
+'One value from each list: the lists are shuffled by p_draw, and p_no counts through them, so that a list is used up before a value comes again. Each time through it is shuffled anew.';
 
 create or replace function worker.narrow_schema(p_schema jsonb, p_narrow jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -1744,14 +1888,14 @@ declare
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
+  -- The words differ from try to try. The facts do not: what was rejected is to be corrected, not to be another item.
   seed := worker.number_from_hash(concat_ws(':', p_draw, p_item_no, p_try));
-  -- A further try draws far away from where the first tries of the other items draw.
-  facets := worker.draw_facets(v_kind.facets, p_draw, p_item_no - 1 + p_try * 7919::bigint);
+  facets := worker.draw_facets(v_kind.facets, p_draw, p_item_no - 1);
   context := v_parameters || facets || jsonb_build_object('item_no', p_item_no);
   if v_kind.context_function is not null then
     -- The owner's own function, named in a table that only the owner writes.
     execute format('select %s($1, $2, $3, $4)', v_kind.context_function::regproc)
-       into context using v_parameters, facets, p_item_no, seed;
+       into context using v_parameters, facets, p_item_no, worker.number_from_hash(concat_ws(':', p_draw, p_item_no));
     context := v_parameters || facets || jsonb_build_object('item_no', p_item_no) || context;
   end if;
   context := context || jsonb_build_object(
@@ -1813,7 +1957,7 @@ begin
       null::jsonb, null::jsonb, null::jsonb, null::text, null::bigint, null::jsonb, null::text, null::jsonb, null::jsonb;
     return;
   end if;
-  select j.asked, j.attempts, j.parameters, k.kind into v_job
+  select j.asked, j.attempts, j.parameters, j.progress, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   perform worker.check_try(p_try);
   if p_item_no not between 1 and v_job.asked then
@@ -1832,7 +1976,10 @@ begin
     return;
   end if;
   select p.* into messages, item_schema, sampling, model, seed, facets, prompt_version, grammar, context
-    from worker.prepare_item(v_job.kind, v_job.parameters, item_no, concat_ws(':', p_job_id, v_job.attempts), coalesce(p_try, 0)) p;
+    from worker.prepare_item(v_job.kind, v_job.parameters, item_no,
+                             -- a duplicate is drawn anew: worker.store_item() counts them by number
+                             concat_ws(':', p_job_id, v_job.attempts, v_job.progress -> 'drawn_again' ->> item_no::text),
+                             coalesce(p_try, 0)) p;
   outcome := 'item';
   return next;
 exception when no_data_found or insufficient_privilege then
@@ -1843,7 +1990,7 @@ exception when no_data_found or insufficient_privilege then
     null::jsonb, null::text, null::jsonb, null::jsonb;
 end $$;
 comment on function worker.next_item(uuid, uuid, integer[], integer, integer) is
-'What to write next for a leased job. p_in_flight: item numbers being written now. After a rejection ask again for the same p_item_no with p_try + 1: other facets, another seed. outcome: item (messages ready to send, item_schema, sampling, model (NULL: the executor''s), seed, facets, prompt_version; grammar and context for a generator without a model); none (all items are stored or in flight); failed (the job has just failed for good: reason); cancelled; lease lost.';
+'What to write next for a leased job. p_in_flight: item numbers being written now. After a rejection ask again for the same p_item_no with p_try + 1: another seed, and the same facets, unless what it rejected was a duplicate. outcome: item (messages ready to send, item_schema, sampling, model (NULL: the executor''s), seed, facets, prompt_version; grammar and context for a generator without a model); none (all items are stored or in flight); failed (the job has just failed for good: reason); cancelled; lease lost.';
 
 create or replace function worker.store_item(
   p_job_id uuid, p_lease_token uuid, p_item_no integer, p_item jsonb, p_provenance jsonb default '{}'
@@ -1878,7 +2025,7 @@ begin
     from worker.keep_item(v_job.kind, v_job.parameters, p_job_id, p_item_no, p_item, v_provenance) s;
   update public.worker_jobs j
      set stored = j.stored + (outcome = 'stored')::int,
-         progress = worker.add_progress(j.progress, outcome, 'rules', v_provenance)
+         progress = worker.draw_again(worker.add_progress(j.progress, outcome, 'rules', v_provenance), p_item_no, outcome = 'duplicate')
                     || case when outcome = 'stored' then worker.result_extra(v_job.kind, p_item) else '{}' end
    where j.id = p_job_id
   returning j.stored into stored;
@@ -1896,18 +2043,19 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_kind record;
   v_parameters jsonb;
+  v_item jsonb := worker.with_whole_numbers(p_item);
   v_title text;
   v_scope text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
-  reason := worker.check_item(p_kind, p_parameters, p_item);
+  reason := worker.check_item(p_kind, p_parameters, v_item);
   if reason is not null then
     outcome := 'rejected';
     return next;
     return;
   end if;
-  v_title := p_item ->> v_kind.title_field;
+  v_title := v_item ->> v_kind.title_field;
   v_scope := coalesce(v_parameters ->> v_kind.scope_parameter, '');
   reason := worker.like_title(p_kind, v_scope, v_title);
   if reason is not null then
@@ -1917,10 +2065,10 @@ begin
   end if;
   if v_kind.store_function is null then
     execute format('insert into %s (title, item, provenance) values ($1, $2, $3) returning id', v_kind.item_table::regclass)
-       into item_id using v_title, p_item, p_provenance;
+       into item_id using v_title, v_item, p_provenance;
   else
     execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
-      using p_item, v_parameters, p_provenance;
+      using v_item, v_parameters, p_provenance;
   end if;
   insert into worker.items (job_id, item_no, kind, scope, item_id, title, title_key)
   values (p_job_id, p_item_no, p_kind, v_scope, item_id, v_title, worker.title_key(v_title));
@@ -1929,7 +2077,7 @@ begin
 exception
   when unique_violation then
     return query select 'duplicate', format('the title "%s" exists already', v_title), null::uuid;
-  when integrity_constraint_violation or data_exception then
+  when integrity_constraint_violation or data_exception or program_limit_exceeded then
     return query select 'rejected', sqlerrm, null::uuid;
 end $$;
 comment on function worker.keep_item(text, jsonb, uuid, integer, jsonb, jsonb) is
@@ -1940,13 +2088,13 @@ language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 -- As pg_trgm does it: of each word, with two blanks before it and one behind.
 return array(
   select distinct substr(w.padded, n, 3) collate "C"
-    from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') as x(word)
+    from string_to_table(worker.title_words(p_text), ' ') as x(word)
    cross join lateral (select '  ' || x.word || ' ') as w(padded)
    cross join generate_series(1, length(w.padded) - 2) as n
    where x.word <> ''
    order by 1);
 comment on function worker.trigrams(text) is
-'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it.';
+'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it, and the same in every locale.';
 
 create or replace function worker.like_title(p_kind text, p_scope text, p_title text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -1961,7 +2109,7 @@ begin
             from (select distinct r.title, substr(w.padded, at, 3) collate "C" as gram
                     from (select i.title from worker.items i where i.kind = p_kind and i.scope = p_scope and i.title is not null
                            order by i.created_at desc limit 100) r
-                   cross join lateral regexp_split_to_table(lower(r.title), '[^[:alnum:]]+') as word
+                   cross join lateral string_to_table(worker.title_words(r.title), ' ') as word
                    cross join lateral (select '  ' || word || ' ') as w(padded)
                    cross join lateral generate_series(1, length(w.padded) - 2) as at
                    where word <> '') g
@@ -1995,21 +2143,24 @@ create or replace function worker.check_item(p_kind text, p_parameters jsonb, p_
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_kind record;
+  v_item jsonb := worker.with_whole_numbers(p_item);
   v_errors text[];
   v_reason text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
-  if jsonb_typeof(p_item) is distinct from 'object' then
+  if jsonb_typeof(v_item) is distinct from 'object' then
     return 'the item is not a JSON object';
   end if;
-  v_errors := worker.json_schema_errors(v_kind.item_schema, p_item);
+  v_errors := worker.json_schema_errors(v_kind.item_schema, v_item);
   if cardinality(v_errors) > 0 then
     return array_to_string(v_errors, '; ');
+  elsif length(v_item ->> v_kind.title_field) > 500 then
+    return format('%s has %s characters: at most 500 are allowed', v_kind.title_field, length(v_item ->> v_kind.title_field));
   end if;
-  v_reason := coalesce(worker.leftover_in(p_item), worker.stock_name_in(p_item, v_kind.stock_names));
+  v_reason := coalesce(worker.leftover_in(v_item), worker.stock_name_in(v_item, v_kind.stock_names));
   if v_reason is null and v_kind.check_function is not null then
     execute format('select %s($1, $2)', v_kind.check_function::regproc) into v_reason
-      using p_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
+      using v_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
   end if;
   return v_reason;
 end $$;
@@ -2071,6 +2222,18 @@ return p_progress
 comment on function worker.add_progress(jsonb, text, text, jsonb) is
 'A job''s progress after one more answer of the model: rejections by class, duplicates, tokens, seconds.';
 
+create or replace function worker.draw_again(p_progress jsonb, p_item_no integer, p_again boolean) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_drawn jsonb := coalesce(p_progress -> 'drawn_again', '{}');
+begin
+  v_drawn := case when p_again then v_drawn || jsonb_build_object(p_item_no, coalesce((v_drawn ->> p_item_no::text)::int, 0) + 1)
+                  else v_drawn - p_item_no::text end;
+  return case when v_drawn = '{}' then p_progress - 'drawn_again' else p_progress || jsonb_build_object('drawn_again', v_drawn) end;
+end $$;
+comment on function worker.draw_again(jsonb, integer, boolean) is
+'Counts in a job''s progress how often an item was a duplicate, so that other facets are drawn for it; forgets it when it is stored.';
+
 create or replace function worker.result_extra(p_kind text, p_item jsonb) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -2083,12 +2246,13 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
                prompt_version text, grammar jsonb, context jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+  v_parameters jsonb := worker.preview_parameters(p_kind, coalesce(p_parameters, '{}'));
 begin
   perform worker.check_try(p_try);
-  perform worker.check_parameters(
-    (select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}'));
-  return query select * from worker.prepare_item(p_kind, coalesce(p_parameters, '{}'), 1,
-                                                 'preview:' || gen_random_uuid(), coalesce(p_try, 0));
+  return query select * from worker.prepare_item(
+    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), v_parameters), 1,
+    'preview:' || gen_random_uuid(), coalesce(p_try, 0));
 end $$;
 comment on function worker.preview_item(text, jsonb, integer) is
 'What next_item would give for a first item of this kind, without a job: for trying a prompt. Each call draws anew.';
@@ -2143,12 +2307,12 @@ comment on function worker.batch_estimates(double precision) is
 
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
 -- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
--- believes of the table.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+-- believes of the table. Whoever has locked the table is not waited for.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set lock_timeout = '200ms' as $$
 declare
   v_count bigint;
 begin
-  if p_item_table is null then
+  if to_regclass(p_item_table) is null then
     return null;
   end if;
   -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
@@ -2160,29 +2324,42 @@ begin
        into v_count using p_limit, p_scope;
   end if;
   return v_count;
+exception when others then
+  -- Renamed columns, another type, no right, locked: that is this pool's trouble and no other's.
+  return null;
 end $$;
 comment on function worker.count_available(text, text, text, bigint) is
-'Unused items of a pool, counted up to p_limit (NULL: all).';
+'Unused items of a pool, counted up to p_limit (NULL: all). NULL: its table cannot be read now.';
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
 -- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+declare
+  -- What a job of a refill asks for, but for its number and its campaign. A job for one difficulty, or for next month,
+  -- fills no gap of the pool.
+  v_usual jsonb := (select worker.job_parameters(k.parameters, '{}') - '{count,campaign_seed}'::text[]
+                      from worker.kinds k where k.job_type = p_job_type);
+  v_soon timestamptz := clock_timestamp() + interval '1 hour';
 begin
   -- Two statements, so that a campaign's jobs are found without reading those of the others.
   if p_scope = '' then
     return (select coalesce(sum(t.missing), 0)
               from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                      where j.job_type = p_job_type and j.status in ('pending', 'running')
+                       and (j.status = 'running' or j.run_at <= v_soon)
+                       and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                      limit p_limit) t);
   end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
                      and j.parameters ->> 'campaign_seed' = p_scope
+                     and (j.status = 'running' or j.run_at <= v_soon)
+                     and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is
-'Items that pending and running jobs of a type still owe; at most p_limit jobs are read.';
+'Items that jobs of a type still owe to their pool, of at most p_limit jobs: running ones and those due within the hour that ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
 
 create or replace function worker.pools()
 returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,
@@ -2209,7 +2386,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select p.kind, p.scope, p.job_type, p.scope_parameter, p.batch_size, a.n, p.min_size, w.n,
-         case when p.enabled then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
+         -- What cannot be counted is not refilled.
+         case when p.enabled and a.n is not null then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
    cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
@@ -2247,26 +2425,23 @@ comment on function worker.enqueue_missing() is
 
 create or replace function worker.note_campaigns() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_trouble text := worker.game_access('characters');
 begin
   if to_regclass('public.characters') is null then
     return null;
+  elsif v_trouble is not null then
+    return v_trouble;
   end if;
-  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
-                   and attname = 'campaign_seed' and not attisdropped) then
-    return 'the table characters has no column campaign_seed';
-  end if;
-  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
-    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
-  end if;
-  insert into worker.campaigns (campaign_seed)
-  select distinct c.campaign_seed::text from public.characters c
-   where c.campaign_seed is not null and c.campaign_seed::text <> ''
-  on conflict do nothing;
-  return case when row_security_active('public.characters')
-              then format('row level security hides rows of characters from role %s', current_user) end;
-exception when lock_not_available then
-  -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
-  return 'campaigns are being added just now, the next check takes them up';
+  insert into worker.campaigns (campaign_seed) select c from worker.game_characters() c on conflict do nothing;
+  return worker.hidden_from_owner('characters');
+exception
+  when lock_not_available then
+    -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
+    return 'campaigns are being added just now, the next check takes them up';
+  when others then
+    -- Whatever the game made of its table, the pools are looked after.
+    return 'characters cannot be read: ' || sqlerrm;
 end $$;
 comment on function worker.note_campaigns() is
 'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
@@ -2316,7 +2491,7 @@ begin
     return (v_result ->> 'jobs')::int;
   end if;
   -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
-  if worker.setting('refill', 'on')::boolean
+  if worker.operators_setting('refill', 'on')::boolean
      and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
     return worker.enqueue_missing();
   end if;
@@ -2325,37 +2500,41 @@ end $$;
 comment on function worker.refill_pools() is
 'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
 
-create or replace function worker.want(p_job_type text, p_parameters jsonb, p_may_wait boolean) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
-  v_key text := format('wanted %s %s', p_job_type, p_parameters);
-  -- Of a campaign one asks at a time: a job also notes its campaign, and two transactions that note two campaigns
-  -- in opposite order would wait for each other.
-  v_lock bigint := hashtextextended(format('pg_worker_ext wanted %s %s', p_job_type,
-                                           coalesce(p_parameters ->> 'campaign_seed', p_parameters::text)), 0);
+  v_prefix text := format('wanted %s ', p_job_type);
+  v_key text := v_prefix || p_parameters;
+  v_kind record;
+  v_here bigint;
+  v_all bigint;
 begin
-  -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
-  if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.scope in (coalesce(p_parameters ->> k.scope_parameter, ''), '*')
-                and t.next_try_at > now())
-     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
+  select k.kind, coalesce(p_parameters ->> k.scope_parameter, '') as scope, p.enabled, p.batch_size into v_kind
+    from worker.kinds k join public.content_pools p on p.kind = k.kind
+   where k.job_type = p_job_type;
+  if v_kind.enabled is not true or not worker.setting('refill', 'on')::boolean
+     or exists (select from worker.pool_trouble t
+                 where t.kind = v_kind.kind and t.scope in (v_kind.scope, '*') and t.next_try_at > now()) then
     return;
   end if;
-  -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
-  -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
-  -- id from then on and waits no more.
-  if p_may_wait then
-    perform pg_advisory_xact_lock(v_lock);
-    perform pg_current_xact_id();
-  elsif not pg_try_advisory_xact_lock(v_lock) then
+  -- Whoever asks for odd things all day gets no queue of them: five wait for a pool at most, and fifty for a kind.
+  select count(*) filter (where coalesce(j.parameters ->> 'campaign_seed', '') = v_kind.scope), count(*) into v_here, v_all
+    from public.worker_jobs j
+   where j.dedupe_key is not null and j.status = 'pending' and starts_with(j.dedupe_key, v_prefix);
+  if v_here >= 5 or v_all >= 50
+     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running'))
+     -- Another transaction may be asking for the same now, and may yet roll back: then the next claim asks. Of a
+     -- campaign one asks at a time: a job also notes its campaign, and two that note two would wait for each other.
+     or not pg_try_advisory_xact_lock(hashtextextended('pg_worker_ext ' || case when v_kind.scope = '' then v_key else v_prefix || v_kind.scope end, 0)) then
     return;
   end if;
+  -- In the claim's transaction, so at its commit. A few: the refill of the pool brings the others.
   insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
-  values (p_job_type, p_parameters, 3, v_key)
+  values (p_job_type, p_parameters || jsonb_build_object('count', least(v_kind.batch_size, 5)), 3, v_key)
   on conflict do nothing;
 end $$;
-comment on function worker.want(text, jsonb, boolean) is
-'What a claim that found nothing asks for: a job for exactly its filter, once. p_may_wait: whether the claim may wait for others (worker.begin_claim).';
+comment on function worker.want(text, jsonb) is
+'What a claim that found nothing asks for: a job for exactly its filter, of at most 5 items, once; at most 5 such jobs wait for a pool and 50 for a kind. Nothing where the pool is not enabled or refills are off. It waits for nobody.';
 
 create or replace function worker.generators_alive() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -2364,6 +2543,23 @@ begin
            where e.last_seen > now() - interval '3 minutes');
 end $$;
 
+create or replace function worker.table_trouble(p_item_table text, p_scope_column text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  if to_regclass(p_item_table) is null then
+    return format('missing table %s', p_item_table);
+  end if;
+  select string_agg(c, ', ') into v_missing
+    from unnest(array['used', p_scope_column]) c
+   where c is not null and not exists (select from pg_attribute a where a.attrelid = to_regclass(p_item_table) and a.attname = c and not a.attisdropped);
+  return case when v_missing is null then format('unreadable table %s', p_item_table)
+              else format('table %s without column %s', p_item_table, v_missing) end;
+end $$;
+comment on function worker.table_trouble(text, text) is
+'Why the table of a pool cannot be counted, in words.';
+
 create or replace function worker.pool_status()
 returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text, generator text,
                last_failure text, last_failed_at timestamptz, next_try_at timestamptz)
@@ -2371,8 +2567,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 #variable_conflict use_column
 begin
   return query
-  select p.kind, p.scope, a.n, p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
-         case when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
+  select p.kind, p.scope, coalesce(a.n, 0), p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
+         case when a.n is null then worker.table_trouble(p.item_table, p.scope_parameter)
+              when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
          worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
@@ -2382,7 +2579,7 @@ begin
        order by x.next_try_at desc, x.scope desc limit 1) t on true;
 end $$;
 comment on function worker.pool_status() is
-'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
+'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty; what is wrong with its table where that cannot be read), the generators that write now (builtin is none: word lists), last failure and next try.';
 
 create or replace function worker.retire_items(
   p_generator text default null, p_model text default null, p_prompt_version text default null, p_kind text default null
@@ -2399,8 +2596,8 @@ begin
     perform worker.refuse('p_generator, p_model, p_prompt_version', null, 'at least one of the three');
   end if;
   for v_table in
-    select k.item_table::regclass from worker.kinds k
-     where k.min_size is not null and (p_kind is null or k.kind = p_kind) order by k.kind
+    select to_regclass(k.item_table) from worker.kinds k
+     where k.min_size is not null and (p_kind is null or k.kind = p_kind) and to_regclass(k.item_table) is not null order by k.kind
   loop
     execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
                      where not used and provenance @> $1', v_table) using v_filter;
@@ -2434,7 +2631,7 @@ create or replace function worker.presence_grace() returns interval
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return interval '2 seconds';
 comment on function worker.presence_grace() is
-'How long an executor may be without a session before its jobs are given to others; also how often is looked while jobs run.';
+'How long an executor may be without a session before its jobs are given to others. Where the library is not preloaded, also how often is looked while jobs run.';
 
 create or replace function worker.show_presence(p_executor uuid) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -2447,6 +2644,7 @@ begin
   if not pg_try_advisory_lock_shared(worker.presence_class(), worker.presence_key(p_executor)) then
     return false;
   end if;
+  perform worker.watch_session();
   insert into worker.executors (id, watched) values (p_executor, true)
   on conflict (id) do update set watched = true, gone_since = null;
   return true;
@@ -2549,14 +2747,19 @@ begin
      limit 1000
      for update skip locked
   loop
-    if v_job.attempts < v_job.max_attempts then
-      perform worker.put_back(v_job.id, clock_timestamp(), v_job.attempts,
-        format('attempt %s: lease ran out at %s', v_job.attempts, v_job.lease_expires_at), false);
-    else
-      perform worker.end_attempt(v_job.id,
-        format('lease ran out at %s in attempt %s of %s', v_job.lease_expires_at, v_job.attempts, v_job.max_attempts), true, false);
-    end if;
-    v_rescued := v_rescued + 1;
+    begin
+      if v_job.attempts < v_job.max_attempts then
+        perform worker.put_back(v_job.id, clock_timestamp(), v_job.attempts,
+          format('attempt %s: lease ran out at %s', v_job.attempts, v_job.lease_expires_at), false);
+      else
+        perform worker.end_attempt(v_job.id,
+          format('lease ran out at %s in attempt %s of %s', v_job.lease_expires_at, v_job.attempts, v_job.max_attempts), true, false);
+      end if;
+      v_rescued := v_rescued + 1;
+    exception when others then
+      -- A trigger of the game's own, say: the other jobs are rescued all the same.
+      raise warning 'pg_worker_ext: job % is not rescued: %', v_job.id, sqlerrm;
+    end;
   end loop;
   perform worker.keep_low_water();
   return v_rescued;
@@ -2564,39 +2767,115 @@ end $$;
 comment on function worker.rescue_jobs() is
 'Part of a tick: gives jobs whose lease ran out, or whose executor is seen to be gone, back to the queue, or fails those whose attempts are spent. At most 1000 at once. Keeps the low-water marks, too. Returns the number of jobs.';
 
-create or replace function worker.prune_jobs() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.prune_before() returns timestamptz
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_keep interval := worker.setting('retention', '7 days')::interval;
+  v_retention text := worker.operators_setting('retention', '7 days');
+begin
+  return case when v_retention::interval > interval '0' then now() - v_retention::interval end;
+exception when data_exception then
+  raise warning 'pg_worker_ext.retention is %, which is no interval: nothing is pruned', quote_literal(left(v_retention, 100));
+  return null;
+end $$;
+comment on function worker.prune_before() is
+'Jobs that ended before this time are pruned: pg_worker_ext.retention ago. NULL: none, because it is 0 or no interval.';
+
+create or replace function worker.prune_one(p_job_id uuid) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  delete from public.worker_jobs where id = p_job_id;
+  return found;
+exception
+  when lock_not_available then
+    return false;
+  when others then
+    -- Something of the game's own needs it. Noted, so that it is not in the way of the others until tomorrow.
+    begin
+      update public.worker_jobs
+         set progress = progress || jsonb_build_object('not_pruned', left(sqlerrm, 200), 'prune_after', now() + interval '1 day')
+       where id = p_job_id;
+    exception when others then
+      raise warning 'pg_worker_ext: job % is neither pruned nor marked: %', p_job_id, sqlerrm;
+    end;
+    return false;
+end $$;
+comment on function worker.prune_one(uuid) is
+'Deletes a finished job; one that cannot be deleted (a foreign key of the game names it) stays, says why in its progress, and is tried again a day later.';
+
+create or replace function worker.prune_jobs() returns integer
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_before timestamptz := worker.prune_before();
+  v_jobs uuid[];
+  v_job uuid;
   v_pruned integer := 0;
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
-  if v_keep > interval '0' then
-    delete from public.worker_jobs where id in (
+  if v_before is not null then
+    v_jobs := array(
       select id from public.worker_jobs
-       where status in ('completed', 'failed', 'cancelled') and completed_at < now() - v_keep
+       where status in ('completed', 'failed', 'cancelled') and completed_at < v_before
+         and (progress -> 'prune_after' is null or (progress ->> 'prune_after')::timestamptz < now())
          -- What came with the guide's queue is kept as long, counted from its adoption.
-         and not exists (select from worker.schema_version where adopted_at > now() - v_keep)
+         and not exists (select from worker.schema_version where adopted_at > v_before)
        order by completed_at
        limit 1000
        for update skip locked);
-    get diagnostics v_pruned = row_count;
+    begin
+      delete from public.worker_jobs where id = any (v_jobs);
+      get diagnostics v_pruned = row_count;
+    exception when others then
+      foreach v_job in array v_jobs loop
+        v_pruned := v_pruned + worker.prune_one(v_job)::int;
+      end loop;
+    end;
+    perform worker.prune_items(v_jobs);
   end if;
   delete from worker.executors where id in (
     select id from worker.executors where last_seen < now() - interval '1 day' order by id for update skip locked);
   return v_pruned;
 end $$;
 comment on function worker.prune_jobs() is
-'Part of a tick: deletes finished jobs older than the setting pg_worker_ext.retention (7 days; 0 keeps all), at most 1000 at once, and executors not seen for a day. Returns the number of jobs deleted.';
+'Part of a tick: deletes finished jobs older than the setting pg_worker_ext.retention (7 days; 0 keeps all), at most 1000 at once, what the ledger needs of them no more, and executors not seen for a day. Returns the number of jobs deleted.';
+
+create or replace function worker.prune_items(p_jobs uuid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- Only pools of which jobs have just been pruned: so it grows with what happens, and every pool has its turn.
+  delete from worker.items i
+   using (select p.kind, p.scope, (select x.created_at from worker.items x where x.kind = p.kind and x.scope = p.scope
+                                    order by x.created_at desc offset 5000 limit 1) as last_kept
+            from (select distinct m.kind, m.scope from worker.items m where m.job_id = any (p_jobs)) p) old
+   where i.kind = old.kind and i.scope = old.scope and i.created_at <= old.last_kept
+     and not exists (select from public.worker_jobs j where j.id = i.job_id);
+end $$;
+comment on function worker.prune_items(uuid[]) is
+'Forgets the titles of pools to which these jobs belonged, but for the last 5000 of each pool and those whose job is there. Part of worker.prune_jobs().';
 
 create or replace function worker.tick() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+declare
+  v_part text;
+  v_result jsonb := '{}';
+  v_errors jsonb := '{}';
 begin
-  return jsonb_build_object('rescued', worker.rescue_jobs(), 'enqueued', worker.refill_pools(), 'pruned', worker.prune_jobs());
+  perform worker.require_read_committed();
+  perform worker.require_ready();
+  -- Each by itself: what stops one of them must not stop the others.
+  foreach v_part in array array['rescued', 'enqueued', 'pruned'] loop
+    begin
+      v_result := v_result || jsonb_build_object(v_part, case v_part
+        when 'rescued' then worker.rescue_jobs() when 'enqueued' then worker.refill_pools() else worker.prune_jobs() end);
+    exception when others then
+      raise warning 'pg_worker_ext: part of a tick failed, nothing is %: %', v_part, sqlerrm;
+      v_errors := v_errors || jsonb_build_object(v_part, sqlerrm);
+    end;
+  end loop;
+  return case when v_errors = '{}' then v_result else v_result || jsonb_build_object('errors', v_errors) end;
 end $$;
 comment on function worker.tick() is
-'One round of maintenance: rescue, refill, prune, in one transaction. The background worker does it by itself; without it call this every minute (pg_cron), or let an executor do it.';
+'One round of maintenance: rescue, refill, prune, in one transaction. Returns {"rescued", "enqueued", "pruned"}: what was done of each; a part that failed is named with its error in "errors" instead, and the others are done. The background worker does it by itself; without it call this every minute (pg_cron), or let an executor do it.';
 
 create or replace function worker.next_due(p_announced timestamptz default null) returns timestamptz
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -2606,24 +2885,25 @@ begin
   return least(
     (select min(coalesce(j.lease_expires_at, j.started_at + interval '30 minutes', j.created_at))
        from public.worker_jobs j where j.status = 'running'),
-    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at again
-    (select min(case when w.present then clock_timestamp() + worker.presence_grace()
+    -- an executor whose end was not noted yet: now; one that is noted: after its grace; one that lives: to be looked at
+    -- again, unless who asks is the background worker, which is told when a session ends
+    (select min(case when w.present then case when p_announced is null then clock_timestamp() + worker.presence_grace() end
                      else coalesce(w.gone_since + worker.presence_grace(), clock_timestamp()) end)
        from worker.watched_executors() w),
-    (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending'),
+    (select min(j.run_at) from public.worker_jobs j where j.job_type = 'check_all_pools' and j.status = 'pending' and j.run_at < 'infinity'),
     -- jobs that were announced as due are the executors' business; the first of the others, by one probe per priority
     (select min(pick.run_at)
        from generate_series(1, 10) as level(priority)
       cross join lateral (
         select j.run_at from public.worker_jobs j
          where j.status = 'pending' and j.job_type <> 'check_all_pools'
-           and j.priority = level.priority and j.run_at > v_announced
+           and j.priority = level.priority and j.run_at > v_announced and j.run_at < 'infinity'
          order by j.run_at limit 1) pick),
     (select w.walked_at + interval '1 minute' from worker.low_water w where w.run_at is not null),
     (select min(t.next_try_at) from worker.pool_trouble t where t.next_try_at > now()));
 end $$;
 comment on function worker.next_due(timestamptz) is
-'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: jobs due since then count too, for whoever announces them (the background worker); who leases jobs asks without it, before leasing.';
+'When the next tick is worth its while: a lease ends, an executor with jobs in hand is to be looked at, a job''s run_at comes, a pool check waits, a pool may be tried again, the low-water marks are to be renewed. NULL: nothing is known to come. p_announced: for the background worker: jobs due since then count too, since it announces them, and sessions that end are told to it; who leases jobs asks without it, before leasing.';
 
 create or replace function worker.jobs_wait() returns boolean
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
@@ -2671,8 +2951,10 @@ create or replace function worker.about() returns jsonb
 language plpgsql stable security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_ready text := worker.ready();
+  v_native jsonb := worker.native_info();
 begin
-  return worker.native_info() || jsonb_build_object(
+  return v_native || jsonb_build_object(
+    'next_look', clock_timestamp() + make_interval(secs => (v_native ->> 'seconds_to_next_look')::integer),
     'version', worker.version(),
     'contract_version', worker.contract_version(),
     'schema_version', worker.schema_version(),
@@ -2682,7 +2964,7 @@ begin
     'now', clock_timestamp());
 end $$;
 comment on function worker.about() is
-'What is installed here: versions, whether the library is preloaded and its background worker alive, what stands in the way (ready_problem), the database''s clock.';
+'What is installed here: versions, whether the library is preloaded and background workers serve this database, whether one is awake and when the next looks (next_look), what stands in the way (ready_problem), the database''s clock.';
 
 -- sql/core/65_executors.sql
 
@@ -2721,9 +3003,11 @@ begin
   return query
   select j.job_type, j.status, count(*),
          case when j.status in ('pending', 'running')
-              then greatest(extract(epoch from now() - min(case j.status when 'running' then j.started_at else j.run_at end)), 0)::double precision end,
-         min(j.run_at) filter (where j.status = 'pending')
+              then greatest(extract(epoch from now() - min(t.since)), 0)::double precision end,
+         min(t.since) filter (where j.status = 'pending')
     from public.worker_jobs j
+   -- A parked job has no age and no time.
+   cross join lateral (select case when j.status = 'running' then j.started_at when isfinite(j.run_at) then j.run_at end) t(since)
    group by j.job_type, j.status;
 end $$;
 comment on function worker.queue_status() is
@@ -2736,7 +3020,7 @@ comment on function worker.queue_status() is
 create or replace function worker.begin_claim(p_kind text, p_request_id text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  -- A transaction without an id holds no row lock, so it may wait for another's: no circle can come of it.
+  -- A transaction without an id holds no row lock, so it may wait for another's (see worker.await_item).
   v_may_wait boolean := pg_current_xact_id_if_assigned() is null;
 begin
   -- Asked here first: a call costs more than the question.
@@ -2748,32 +3032,82 @@ begin
       perform worker.refuse('request_id', p_request_id, 'a text of 1 to 200 characters, or NULL');
     end if;
     -- A repeated request waits for the first and then finds its item.
-    perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext claim ' || p_kind || ' ' || p_request_id, 0));
+    if not pg_try_advisory_xact_lock(worker.request_key(p_kind, p_request_id)) then
+      perform worker.await_request(p_kind, p_request_id, current_setting('lock_timeout'));
+    end if;
   end if;
   return v_may_wait;
 end $$;
 comment on function worker.begin_claim(text, text) is
 'The start of every claim: READ COMMITTED only, one at a time per request_id. Returns whether this claim may wait for items that others are just claiming.';
 
+create or replace function worker.request_key(p_kind text, p_request_id text) returns bigint
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  return hashtextextended('pg_worker_ext claim ' || p_kind || ' ' || p_request_id, 0);
+end $$;
+
+create or replace function worker.await_request(p_kind text, p_request_id text, p_bound text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as $$
+begin
+  if p_bound <> '0' then
+    perform set_config('lock_timeout', p_bound, true);
+  elsif pg_current_xact_id_if_assigned() is not null or worker.holds_locks(null) then
+    -- The other may be waiting for what this transaction holds: shorter than the server looks for such circles.
+    perform set_config('lock_timeout', '200ms', true);
+  end if;
+  perform pg_advisory_xact_lock(worker.request_key(p_kind, p_request_id));
+exception when lock_not_available then
+  raise exception using errcode = 'lock_not_available',
+    message = format('another transaction is claiming for the request %s and does not end', quote_literal(p_request_id)),
+    hint = 'Claim again with the same request_id when it has ended.';
+end $$;
+comment on function worker.await_request(text, text, text) is
+'Waits until the transaction that claims for the same request has ended: 2 s at most, 200 ms where this one holds something, p_bound (the session''s lock_timeout) where that is set. Then it raises 55P03.';
+
 -- How a claim goes on (see claim_quest_from_pool):
 --
 --   take one that nobody has locked; where there is none, look without locking for one that somebody else holds,
---   wait until that transaction ends, and begin again. Empty-handed is who sees none at all.
+--   wait a little until that transaction ends, and begin again. Empty-handed is who sees none at all, or none that
+--   is free within the bound.
 --
 -- Taking is done in a block of its own that is rolled back when it finds nothing. FOR UPDATE locks also rows that
 -- turn out to have been claimed a moment ago, and keeps them locked: with such locks in hand two waiting claims
 -- would wait for each other.
 
-create or replace function worker.wait_for_item(p_table text, p_id uuid) returns void
-language plpgsql strict set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.await_item(p_table text, p_id uuid, p_own bigint, p_bound text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 begin
+  if p_bound <> '0' then
+    perform set_config('lock_timeout', p_bound, true);
+  end if;
+  if worker.holds_locks(p_own) then
+    return false;
+  end if;
   execute format('select from %s where id = $1 for update', p_table::regclass) using p_id;
   raise exception using errcode = 'PW001';
-exception when sqlstate 'PW001' then
+exception
   -- The lock is given back with the block: who waits holds nothing.
+  when sqlstate 'PW001' then
+    return true;
+  when lock_not_available then
+    return false;
 end $$;
-comment on function worker.wait_for_item(text, uuid) is
-'Waits until nobody holds this item of a pool any more; for NULL there is nothing to wait for.';
+comment on function worker.await_item(text, uuid, bigint, text) is
+'Waits until nobody holds this item of a pool any more: 200 ms at most, or p_bound (the session''s lock_timeout) where that is set. False: it is held still, or this transaction holds a lock of the game''s own, so that the other might be waiting for it.';
+
+create or replace function worker.holds_locks(p_own bigint) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- What every statement that reads or writes takes on its tables hinders nobody but who alters them.
+  return exists (
+    select from pg_locks l
+     where l.pid = pg_backend_pid() and l.locktype not in ('virtualxid', 'transactionid')
+       and l.mode not in ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock')
+       and (l.locktype = 'advisory' and l.objsubid = 1 and (l.classid::bigint << 32 | l.objid::bigint) = p_own) is not true);
+end $$;
+comment on function worker.holds_locks(bigint) is
+'Whether this session holds a lock that others may be waiting for, an advisory lock of the game''s for one; p_own: the one of this claim''s request, which does not count.';
 
 create or replace function worker.refuse_above(p_low_name text, p_low numeric, p_high_name text, p_high numeric) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -2784,6 +3118,16 @@ begin
 end $$;
 comment on function worker.refuse_above(text, numeric, text, numeric) is
 'Refuses a lower bound above the upper one with 22023.';
+
+create or replace function worker.refuse_json_text(p_name text, p_value jsonb) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  if jsonb_typeof(p_value) = 'string' then
+    perform worker.refuse(p_name, p_value::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+  end if;
+end $$;
+comment on function worker.refuse_json_text(text, jsonb) is
+'Refuses with 22023 a JSON value that is only text: what JSON.stringify makes of an object.';
 
 create or replace function worker.refuse_unless_listed(p_name text, p_value text, p_values text[]) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
@@ -2845,6 +3189,9 @@ begin
   if p_kind is null or p_kind !~ '^[a-z][a-z0-9_]{0,40}$' or exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a-z, 0-9 and _, at most 41 characters, beginning with a letter; none of '
       || (select string_agg(kind, ', ' order by kind) from worker.kinds where shipped));
+  elsif exists (select from worker.kinds where job_type = 'generate_' || p_kind and kind <> p_kind) then
+    perform worker.refuse('p_kind', p_kind, format('a name whose job type generate_%s is not taken: it is that of the kind %s', p_kind,
+      (select kind from worker.kinds where job_type = 'generate_' || p_kind)));
   elsif coalesce(btrim(p_prompt), '') = '' then
     perform worker.refuse('p_prompt', p_prompt, 'a text');
   elsif jsonb_typeof(p_item_schema) is distinct from 'object' or p_item_schema ->> 'type' is distinct from 'object'
@@ -2874,7 +3221,8 @@ declare
   v_name text := p_kind || '_items';
   v_table text := format('public.%I', v_name);
 begin
-  if to_regclass(v_table) is not null and not exists (select from worker.kinds where kind = p_kind and item_table = v_table) then
+  if to_regclass(v_table) is not null and not worker.is_own_pool(v_table)
+     and not exists (select from worker.kinds where kind = p_kind and item_table = v_table) then
     perform worker.refuse('p_kind', p_kind, format('a name for which there is no table %s yet', v_table));
   end if;
   if to_regclass(v_table) is null then
@@ -2887,6 +3235,20 @@ begin
 end $$;
 comment on function worker.setup_own_pool(text) is
 'Makes the pool''s table of a kind of one''s own. Part of worker.add_kind().';
+
+create or replace function worker.is_own_pool(p_table text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select c.relkind = 'r' and c.relowner = (select j.relowner from pg_class j where j.oid = 'public.worker_jobs'::regclass)
+            from pg_class c where c.oid = to_regclass(p_table))
+     and (select count(*) from pg_attribute a join unnest(
+            array['id', 'title', 'item', 'spawned_at_location', 'used', 'created_at', 'used_at', 'pool_key', 'request_id', 'provenance'],
+            array['uuid', 'text', 'jsonb', 'jsonb', 'boolean', 'timestamptz', 'timestamptz', 'float8', 'text', 'jsonb']) w(name, type)
+              on a.attname = w.name and a.atttypid = to_regtype(w.type)
+           where a.attrelid = to_regclass(p_table) and not a.attisdropped) = 10;
+end $$;
+comment on function worker.is_own_pool(text) is
+'Whether this is the table of a kind that was dropped: the owner''s own, with all columns of such a pool. worker.add_kind takes it up again, items and all.';
 
 create or replace function worker.setup_own_kinds() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -2906,17 +3268,21 @@ begin
   if exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a kind that was added by worker.add_kind');
   end if;
-  delete from worker.kinds where kind = p_kind returning job_type into v_job_type;
-  if v_job_type is null then
+  select job_type into v_job_type from worker.kinds where kind = p_kind;
+  if not found then
     return false;
   end if;
-  delete from public.content_pools where kind = p_kind;
+  -- In the order of ids, as everything that locks several jobs.
+  perform 1 from public.worker_jobs where job_type = v_job_type and status in ('pending', 'running') order by id for update;
   update public.worker_jobs set status = 'cancelled', error_message = format('the kind %s was dropped', p_kind)
    where job_type = v_job_type and status in ('pending', 'running');
+  delete from worker.kinds where kind = p_kind;
+  delete from public.content_pools where kind = p_kind;
+  delete from worker.pool_trouble where kind = p_kind;
   return true;
 end $$;
 comment on function worker.drop_kind(text) is
-'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay. Returns false where there is no such kind.';
+'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay, and worker.add_kind with the same name takes them up again. Returns false where there is no such kind.';
 
 create or replace function worker.pick_own(p_table regclass, p_look boolean) returns uuid
 language plpgsql strict set search_path = pg_catalog, pg_temp as $$
@@ -2949,7 +3315,11 @@ declare
   v_table regclass;
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if jsonb_typeof($2) = 'string' then
+    perform worker.refuse_json_text('spawn_location', $2);
+  end if;
   select k.job_type, k.item_table into v_kind from worker.kinds k where k.kind = $1 and k.store_function is null;
   if not found then
     perform worker.refuse('kind', $1, coalesce(
@@ -2971,13 +3341,13 @@ begin
       execute format('update %s set used = true, used_at = now(), spawned_at_location = $2, request_id = $3 where id = $1', v_table)
         using v_id, $2, $3;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_own(v_table, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item(v_kind.item_table, v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_own(v_table, true) end;
+      exit when v_held is null
+        or not worker.await_item(v_kind.item_table, v_held, worker.request_key($1, $3), current_setting('lock_timeout'));
     end;
   end loop;
   if v_id is null then
-    perform worker.want(v_kind.job_type, '{}', v_may_wait);
+    perform worker.want(v_kind.job_type, '{}');
   end if;
   return query execute format('select q.id, q.item from %s q where q.id = $1', v_table) using v_id;
 end $$;
@@ -3197,7 +3567,7 @@ begin
     return format('%s rooms do not fit a dungeon that is %s: %s to %s', jsonb_array_length(v_rooms), v_difficulty,
                   v_fit ->> 'room_min', v_fit ->> 'room_max');
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   for v_room in select r from jsonb_array_elements(v_rooms) r loop
@@ -3287,10 +3657,11 @@ declare
   v_may_wait boolean := worker.begin_claim('dungeon', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   perform worker.refuse_unless_listed('difficulty', p_difficulty, array['easy', 'medium', 'hard', 'deadly']);
   if jsonb_typeof(p_spawn_location) = 'string' then
-    perform worker.refuse('spawn_location', p_spawn_location::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+    perform worker.refuse_json_text('spawn_location', p_spawn_location);
   end if;
   if p_request_id is not null then
     return query
@@ -3311,12 +3682,11 @@ begin
       returning q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.dungeon_content', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_dungeon(p_difficulty, true) end;
+      exit when v_held is null or not worker.await_item('public.dungeon_content', v_held, worker.request_key('dungeon', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
+  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)));
 end $$;
 comment on function worker.claim_dungeon(text, jsonb, text) is
 'What claim_dungeon_from_pool does.';
@@ -3788,7 +4158,7 @@ begin
   elsif coalesce(p_item ->> 'loot_tier', '') not in ('minimal', 'standard', 'rich') then
     return 'loot_tier is none of minimal, standard, rich';
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   return worker.check_enemies(p_item -> 'enemies', v_cr);
@@ -3898,7 +4268,17 @@ begin
   select e.challenge_rating into v_highest from public.combat_encounters e
    where not e.used and e.location_type = p_location and e.challenge_rating >= p_min_cr and e.challenge_rating <= p_max_cr
    order by e.challenge_rating desc limit 1;
-  v_start := least(v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest), p_max_cr);
+  -- Some of the usual ratings, in any order: the first that is there begins. Of unusual ones a random one.
+  if v_lowest < v_highest then
+    select e.challenge_rating into v_start
+      from (select r.cr from unnest('{0.125,0.25,0.5,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30}'::real[]) r(cr)
+             where r.cr between v_lowest and v_highest order by random() limit 8) draw
+     cross join lateral (select e.challenge_rating from public.combat_encounters e
+                          where not e.used and e.location_type = p_location and e.challenge_rating = draw.cr
+                          order by e.pool_key limit 1) e
+     limit 1;
+  end if;
+  v_start := coalesce(v_start, least(v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest), p_max_cr));
   -- Two arcs of the circle of ratings: from a random start upwards, then from the bottom up to the start.
   for v_arc in 1..2 loop
     v_cr := case v_arc when 1 then v_start else p_min_cr end;
@@ -3973,8 +4353,12 @@ declare
   v_may_wait boolean := worker.begin_claim('encounter', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
+  if jsonb_typeof(p_spawn_location) = 'string' then
+    perform worker.refuse_json_text('spawn_location', p_spawn_location);
+  end if;
   if p_request_id is not null then
     return query
     select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
@@ -3996,12 +4380,12 @@ begin
       returning e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.combat_encounters', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until
+                     then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
+      exit when v_held is null or not worker.await_item('public.combat_encounters', v_held, worker.request_key('encounter', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
+  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr);
 end $$;
 comment on function worker.claim_encounter(text, real, real, jsonb, text) is
 'The work of claim_encounter_from_pool, which cannot be in plpgsql itself: location_type is an argument and a column of its result.';
@@ -4021,7 +4405,7 @@ end $$;
 comment on function worker.refuse_encounter_filter(text, real, real) is
 'Refuses with 22023 what cannot be meant as a filter of encounters.';
 
-create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real, p_may_wait boolean) returns void
+create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_low real := greatest(coalesce(p_min_cr, 0.125), 0.125);
@@ -4031,10 +4415,10 @@ begin
   if v_low <= v_high and length(coalesce(p_location_type, '')) <= 64 then
     perform worker.want('generate_encounters', jsonb_strip_nulls(jsonb_build_object(
       'location_type', p_location_type,
-      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)), p_may_wait);
+      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)));
   end if;
 end $$;
-comment on function worker.want_encounter(text, real, real, boolean) is
+comment on function worker.want_encounter(text, real, real) is
 'Asks for encounters of just the filter that a claim found nothing for.';
 
 create or replace function public.claim_encounter_from_pool(
@@ -4236,7 +4620,7 @@ begin
   loop
     if v_value is null or btrim(v_value) = '' then
       return format('%s is missing or blank', v_field);
-    elsif v_field in ('personality', 'secret') and array_length(regexp_split_to_array(btrim(v_value), '\s+'), 1) < 5 then
+    elsif v_field in ('personality', 'secret') and coalesce(worker.word_count(v_value), 0) < 5 then
       return format('%s has fewer than 5 words', v_field);
     end if;
   end loop;
@@ -4298,7 +4682,11 @@ declare
   v_may_wait boolean := worker.begin_claim('npc', request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if jsonb_typeof($2) = 'string' then
+    perform worker.refuse_json_text('spawn_position', $2);
+  end if;
   if $3 is not null then
     return query
     select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.request_id = $3;
@@ -4319,12 +4707,11 @@ begin
       returning n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_npc(true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.npc_personalities', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_npc(true) end;
+      exit when v_held is null or not worker.await_item('public.npc_personalities', v_held, worker.request_key('npc', $3), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_npcs', '{}', v_may_wait);
+  perform worker.want('generate_npcs', '{}');
 end $$;
 comment on function public.claim_npc_from_pool(text, jsonb, text) is
 'Claims a random unused NPC for a place in a campaign: it is never handed out again. campaign_seed and spawn_position are stored as given and may be NULL. request_id: the same id gets the same NPC, so that a repeated call is harmless. No row: none is left; more are then made.';
@@ -4491,16 +4878,11 @@ create or replace function worker.known_places(p_campaign_seed text) returns tex
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The game's own map. Where it is absent, of another shape or not to be read, the place is written without it.
-  if to_regclass('public.world_pois') is null
-     or (select count(*) from pg_attribute
-          where attrelid = to_regclass('public.world_pois') and not attisdropped
-            and attname in ('campaign_seed', 'name') and atttypid in ('text'::regtype, 'varchar'::regtype)
-            and has_column_privilege(attrelid, attnum, 'select')) < 2 then
+  if worker.game_access('world_pois') is not null then
     return null;
   end if;
-  return (select string_agg('- ' || left(w.name, 100), E'\n')
-            from (select name from public.world_pois where campaign_seed = p_campaign_seed limit 30) w);
-exception when insufficient_privilege then
+  return (select string_agg('- ' || w, E'\n') from worker.game_world_pois(p_campaign_seed) w);
+exception when others then
   return null;
 end $$;
 comment on function worker.known_places(text) is
@@ -4548,7 +4930,7 @@ begin
   elsif (p_item ->> 'encounter_chance')::numeric not between 0 and 1 then
     return format('encounter_chance %s is not from 0 to 1', p_item ->> 'encounter_chance');
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   return null;
@@ -4625,6 +5007,7 @@ declare
   v_may_wait boolean := worker.begin_claim('poi', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   if p_campaign_seed is null or btrim(p_campaign_seed) = '' or length(p_campaign_seed) > 200 then
     perform worker.refuse('campaign_seed', p_campaign_seed, 'a text of 1 to 200 characters');
@@ -4632,7 +5015,7 @@ begin
   perform worker.refuse_unless_listed('poi_type', p_poi_type,
     array['village', 'ruin', 'cave', 'shrine', 'camp', 'tower', 'grove', 'bridge']);
   if jsonb_typeof(p_spawn_position) = 'string' then
-    perform worker.refuse('spawn_position', p_spawn_position::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+    perform worker.refuse_json_text('spawn_position', p_spawn_position);
   end if;
   if p_request_id is not null then
     return query
@@ -4653,12 +5036,11 @@ begin
       returning q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.campaign_pois', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
+      exit when v_held is null or not worker.await_item('public.campaign_pois', v_held, worker.request_key('poi', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
+  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)));
 end $$;
 comment on function worker.claim_poi(text, text, jsonb, text) is
 'What claim_poi_from_pool does.';
@@ -4852,13 +5234,36 @@ begin
     return format('xp_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'xp_reward', v_low, v_high, v_fit ->> 'xp_min', v_fit ->> 'xp_max');
   elsif (p_item ->> 'gold_reward')::int not between (v_fit ->> 'gold_min')::int and (v_fit ->> 'gold_max')::int then
     return format('gold_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'gold_reward', v_low, v_high, v_fit ->> 'gold_min', v_fit ->> 'gold_max');
-  elsif btrim(p_item ->> 'title') = '' or array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1) < 8 then
+  elsif btrim(p_item ->> 'title') = '' or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the title is blank or the description has fewer than 8 words';
   end if;
-  return null;
+  return worker.check_objectives(p_item -> 'objectives');
 end $$;
 comment on function worker.check_quest(jsonb, jsonb) is
-'The rules of a quest: levels in order and within level_range, rewards that fit them, a description that says something.';
+'The rules of a quest: levels in order and within level_range, rewards that fit them, a description that says something, objectives as worker.check_objectives has them.';
+
+create or replace function worker.check_objectives(p_objectives jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_bad jsonb;
+begin
+  -- What the schema says too: not every server has a library that checks it.
+  if jsonb_typeof(p_objectives) is distinct from 'array' then
+    return 'objectives is not a list';
+  elsif jsonb_array_length(p_objectives) not between 1 and 4 then
+    return format('%s objectives: 1 to 4 are allowed', jsonb_array_length(p_objectives));
+  end if;
+  select o into v_bad from jsonb_array_elements(p_objectives) o
+   where (jsonb_typeof(o) = 'object' and jsonb_typeof(o -> 'target') = 'string' and btrim(o ->> 'target') <> ''
+          and o ->> 'type' in ('kill_enemies', 'reach_location', 'collect_items', 'escort_npc', 'investigate')
+          and worker.fits('{"type": "integer", "min": 1, "max": 20}', o -> 'count')) is not true
+   limit 1;
+  return case when v_bad is not null then format(
+    'the objective %s is not {"type", "target", "count"}: type kill_enemies, reach_location, collect_items, escort_npc or investigate, count from 1 to 20',
+    left(v_bad::text, 200)) end;
+end $$;
+comment on function worker.check_objectives(jsonb) is
+'The rules of a quest''s objectives: a list of 1 to 4 {"type", "target", "count"}. Returns what does not fit, or NULL.';
 
 create or replace function worker.store_quest(p_item jsonb, p_parameters jsonb, p_provenance jsonb) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -4878,12 +5283,30 @@ create or replace function worker.pick_quest(p_min_level integer, p_max_level in
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
-  v_start integer := p_min_level + floor(random() * (p_max_level - p_min_level + 1));
+  v_start integer;
   v_low integer;
   v_high integer;
   v_id uuid;
 begin
-  -- Two arcs of the circle of lowest levels: from a random start upwards, then from the bottom to the start.
+  -- The lowest levels that are there lie within these two. Some draws: the first that hits a band begins, and so each
+  -- band is as likely as any other, wherever the gaps are.
+  select b.low, b.high into v_low, v_high
+    from (select (select q.level_min from public.quest_templates q
+                   where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
+                 (select q.level_min from public.quest_templates q
+                   where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
+  if v_low is null then
+    return null;
+  end if;
+  select q.level_min into v_start
+    from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
+   cross join lateral (select q.level_min from public.quest_templates q
+                        where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
+                        -- the order is the index's: else a planner may read the whole table for a level that is not there
+                        order by q.level_min, q.level_max limit 1) q
+   limit 1;
+  v_start := coalesce(v_start, v_low + floor(random() * (v_high - v_low + 1))::int);
+  -- Two arcs of the circle of lowest levels: from the start upwards, then from the bottom to the start.
   for v_arc in 1..2 loop
     v_low := case v_arc when 1 then v_start - 1 end;
     loop
@@ -4936,7 +5359,12 @@ declare
   v_may_wait boolean := worker.begin_claim('quest', request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if v_max = 10 and v_min > 10 then
+    -- Only the lowest level was given, most likely, and 10 is the default of the highest.
+    v_max := v_min;
+  end if;
   if v_min > v_max then
     perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
   end if;
@@ -4959,17 +5387,16 @@ begin
       returning q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.quest_templates', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_quest(v_min, v_max, true) end;
+      exit when v_held is null or not worker.await_item('public.quest_templates', v_held, worker.request_key('quest', $4), current_setting('lock_timeout'));
     end;
   end loop;
   if v_max >= 1 and v_min <= 20 then
-    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
+    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))));
   end if;
 end $$;
 comment on function public.claim_quest_from_pool(uuid, integer, integer, text) is
-'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';
+'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10; with a min_level above 10, just that level). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';
 
 -- sql/kinds/session_summary.sql
 
@@ -5042,18 +5469,6 @@ end $setup$;
 comment on function worker.setup_kind_session_summary() is
 'Makes the table of session summaries and their kind. Part of worker.setup().';
 
-create or replace function worker.require_right(p_table text, p_right text) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if not has_table_privilege(p_table, p_right) then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('role %s, who owns worker_jobs, may not %s %s: GRANT %s ON %s TO %I',
-                       current_user, lower(p_right), p_table, p_right, p_table, current_user);
-  end if;
-end $$;
-comment on function worker.require_right(text, text) is
-'Raises 42501 with the statement that mends it, where the owner of the tables lacks a right on a table of the game.';
-
 create or replace function worker.conversation(p_character uuid, p_count integer) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -5063,21 +5478,31 @@ begin
     raise exception using errcode = 'no_data_found',
       message = 'there is no table dm_conversations, and the job brings no "messages" along';
   end if;
-  perform worker.require_right('public.dm_conversations', 'SELECT');
-  select jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.n desc) into v_messages
-    from (select c.role, c.content, row_number() over (order by c.created_at desc, c.ctid desc) as n
-            from public.dm_conversations c
-           where c.character_id = p_character and btrim(c.content) <> ''
-           order by n limit p_count) m;
-  if v_messages is null and row_security_active('public.dm_conversations') then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('row level security hides the rows of dm_conversations from role %s, who owns worker_jobs: '
-                       'CREATE POLICY … ON dm_conversations FOR SELECT TO %I USING (true)', current_user, current_user);
+  perform worker.require_game_access('dm_conversations');
+  v_messages := worker.game_dm_conversations(p_character, p_count);
+  if v_messages is null and worker.hidden_from_owner('dm_conversations') is not null then
+    raise exception using errcode = 'insufficient_privilege', message = worker.hidden_from_owner('dm_conversations');
   end if;
   return v_messages;
 end $$;
 comment on function worker.conversation(uuid, integer) is
 'The last messages of a character in the game''s own table dm_conversations, oldest first; NULL where there are none. Raises where they may not be read.';
+
+create or replace function worker.preview_parameters(p_kind text, p_parameters jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Whoever may preview could read any character's conversation by its uuid: a preview that brings none gets this one.
+return case when p_kind = 'session_summary' and p_parameters ->> 'messages' is null then
+  p_parameters || '{
+    "character_id": "00000000-0000-4000-8000-000000000000",
+    "messages": [
+      {"role": "dm", "content": "Rain drums on the roof of the mill. The miller bars the door and whispers that something walks on the wheel at night."},
+      {"role": "player", "content": "I climb to the loft with my lantern covered and watch the wheel."},
+      {"role": "dm", "content": "Near midnight a drowned bell begins to ring below the water, and a pale hand turns the wheel against the stream."},
+      {"role": "player", "content": "I call out the name on the bell: Ansel Reed."},
+      {"role": "dm", "content": "The hand lets go. On the bank lies a rusted key that was not there before."}]}'::jsonb
+  else p_parameters end;
+comment on function worker.preview_parameters(text, jsonb) is
+'The parameters of a preview: that of a summary is of an example, unless messages come with it, and never of a character''s own conversation.';
 
 create or replace function worker.context_session_summary(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5088,7 +5513,7 @@ declare
 begin
   if to_regclass('public.journal_entries') is not null then
     -- Better before the model has written than after.
-    perform worker.require_right('public.journal_entries', 'INSERT');
+    perform worker.require_game_access('journal_entries');
   end if;
   if v_messages is null then
     v_messages := worker.conversation(v_character, v_count);
@@ -5113,7 +5538,7 @@ return (
   select case when bool_and(l.kept) then '' else E'(what was said before is left out)\n' end
          || string_agg(l.line, E'\n' order by l.n) filter (where l.kept)
     from (select x.n, x.line, sum(length(x.line)) over (order by x.n desc) <= 12000 as kept
-            from (select n, case m ->> 'role' when 'player' then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
+            from (select n, case when m ->> 'role' in ('player', 'user') then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) x) l);
 comment on function worker.conversation_text(jsonb) is
 'A conversation as lines for a prompt, cut at the beginning where it is too long.';
@@ -5126,8 +5551,8 @@ return (
            'first_message', (array_agg(x.excerpt order by x.n))[1],
            'last_message', (array_agg(x.excerpt order by x.n desc))[1],
            'events', coalesce(jsonb_agg(x.excerpt order by x.n) filter (where x.told <= 8), jsonb_build_array('They talked.')))
-    from (select n, excerpt, case when role <> 'player' and length(excerpt) >= 3
-                                  then count(*) filter (where role <> 'player' and length(excerpt) >= 3) over (order by n) end as told
+    from (select n, excerpt, case when role not in ('player', 'user') and length(excerpt) >= 3
+                                  then count(*) filter (where role not in ('player', 'user') and length(excerpt) >= 3) over (order by n) end as told
             from (select n, m ->> 'role' as role,
                          left(translate(regexp_replace(m ->> 'content', '\s+', ' ', 'g'), '{}<>[]', ''), 280) as excerpt
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) y) x);
@@ -5137,7 +5562,7 @@ comment on function worker.conversation_excerpts(jsonb) is
 create or replace function worker.check_session_summary(p_item jsonb, p_parameters jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'summary'), '\s+'), 1), 0) < 8 then
+  if coalesce(worker.word_count(p_item ->> 'summary'), 0) < 8 then
     return 'the summary has fewer than 8 words';
   elsif jsonb_typeof(p_item -> 'key_events') is distinct from 'array' or jsonb_typeof(p_item -> 'open_threads') is distinct from 'array' then
     return 'key_events and open_threads are not both lists';
@@ -5157,10 +5582,9 @@ begin
   values (v_character, p_item ->> 'summary', p_item -> 'key_events', p_item -> 'open_threads', p_provenance)
   returning id into v_id;
   if to_regclass('public.journal_entries') is not null then
-    insert into public.journal_entries (character_id, entry_type, content, metadata)
-    values (v_character, 'session_summary', p_item ->> 'summary',
-            jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
-                               'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
+    perform worker.game_journal_entries(v_character, p_item ->> 'summary',
+      jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
+                         'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
   end if;
   return v_id;
 end $$;
@@ -5240,12 +5664,162 @@ end $$;
 comment on function worker.setup_views() is
 'Makes the views. Part of worker.setup().';
 
+-- sql/core/84_owner.sql
+
+-- Who owns tables and code. Never a superuser: every trigger, view or function of somebody else's that our code meets
+-- would run with his rights.
+
+create or replace function worker.role_oid(p_role name) returns oid
+language sql stable set search_path = pg_catalog, pg_temp
+-- Not by a cast to regrole, which reads the name as an identifier: "GameOwner" would be another role.
+return (select r.oid from pg_roles r where r.rolname = p_role);
+comment on function worker.role_oid(name) is
+'The oid of a role by its name, exactly as it is spelt; NULL where there is none.';
+
+create or replace function worker.in_script() returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return coalesce(current_setting('worker.in_script', true), '') = 'on';
+comment on function worker.in_script() is
+'Whether this is the script of CREATE EXTENSION, which runs as a superuser.';
+
+create or replace function worker.queue_owner() returns name
+language sql stable set search_path = pg_catalog, pg_temp
+return (select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner where c.oid = to_regclass('public.worker_jobs'));
+comment on function worker.queue_owner() is
+'The owner of worker_jobs, NULL where there is no such table.';
+
+create or replace function worker.wanted_owner() returns name
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_set name := worker.setting('owner', null);
+begin
+  if v_set is not null then
+    if worker.role_oid(v_set) is null or not pg_has_role(session_user, v_set, 'member') then
+      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
+    elsif (select rolsuper from pg_roles where rolname = v_set) then
+      perform worker.refuse('pg_worker_ext.owner', v_set,
+        'a role that is no superuser (triggers and views of others would run with its rights); worker_owner is made for it where none is set');
+    end if;
+    return v_set;
+  end if;
+  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
+  -- over the guide's tables, which stay with whose they are.
+  return coalesce(
+    (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker' and not r.rolsuper),
+    (select r.rolname from pg_roles r where r.rolname = worker.queue_owner() and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
+    (select r.rolname from pg_extension e join pg_roles r on r.oid = e.extowner where e.extname = 'pg_worker_ext' and not r.rolsuper),
+    (select r.rolname from pg_roles r where r.rolname = session_user and not r.rolsuper),
+    -- Supabase: its superuser is not the user's, postgres is.
+    (select r.rolname from pg_roles r where r.rolname = 'postgres' and not r.rolsuper and worker.role_oid('supabase_admin') is not null),
+    'worker_owner');
+end $$;
+comment on function worker.wanted_owner() is
+'Who owns tables and code, never a superuser: the setting pg_worker_ext.owner, else the owner of schema worker, of a queue that was there before, of the extension, else session_user; where all of them are superusers, worker_owner.';
+
+create or replace function worker.owner_trouble() returns text
+language sql stable set search_path = pg_catalog, pg_temp
+-- Whoever may make roles can have made this one beforehand, to be a member of what will own everything. What a superuser
+-- gave stays: it was meant. From 16 on the maker of a role is a member with ADMIN OPTION, noted as the superuser's gift.
+return (
+  select nullif(concat_ws(', ',
+           case when r.rolsuper then 'is a superuser' end, case when r.rolcanlogin then 'can log in' end,
+           case when r.rolcreaterole then 'can make roles' end, case when r.rolreplication then 'can replicate' end,
+           case when r.rolbypassrls then 'sees past row level security' end,
+           (select string_agg(format(case when m.roleid = r.oid then 'has the member %s' else 'is a member of %s' end, o.rolname), ', ' order by o.rolname)
+              from pg_auth_members m
+              join pg_roles o on o.oid = case when m.roleid = r.oid then m.member else m.roleid end
+             where r.oid in (m.roleid, m.member) and not (m.roleid = r.oid and o.rolsuper)
+               and (m.admin_option or not exists (select from pg_roles g where g.oid = m.grantor and g.rolsuper)))), '')
+    from pg_roles r where r.rolname = 'worker_owner');
+comment on function worker.owner_trouble() is
+'What makes a role worker_owner that is there already unfit to own everything, or NULL.';
+
+create or replace function worker.make_owner() returns name
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner name := worker.wanted_owner();
+begin
+  if v_owner <> 'worker_owner' or worker.setting('owner', null) = 'worker_owner' then
+    return v_owner;
+  end if;
+  if worker.role_oid('worker_owner') is null then
+    begin
+      create role worker_owner nologin noinherit;
+    exception when duplicate_object or unique_violation then
+      -- The install in another database was faster.
+      null;
+    end;
+  end if;
+  if worker.owner_trouble() is not null then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('the role worker_owner, who would own tables and functions, is not fit for it: it %s', worker.owner_trouble()),
+      detail = 'It must be NOLOGIN and without rights, and nobody but a superuser may have made members of it. Nothing was changed.',
+      hint = 'Mend or drop it, or name the owner yourself: SET pg_worker_ext.owner = ''…''.';
+  end if;
+  return v_owner;
+end $$;
+comment on function worker.make_owner() is
+'worker.wanted_owner(), and the role worker_owner is made where it is that one and is not there yet. Part of worker.setup().';
+
+create or replace function worker.give_functions_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text;
+begin
+  for v_function in
+    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> worker.role_oid(p_owner)
+  loop
+    execute format('alter function %s owner to %I', v_function, p_owner);
+  end loop;
+end $$;
+
+create or replace function worker.give_to(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing text;
+begin
+  if p_owner = 'worker_owner' then
+    -- The schema stays whose it is: a dump names its owner before CREATE EXTENSION could make the role.
+    perform worker.open_schema_to(p_owner);
+    if not has_schema_privilege(p_owner, 'public', 'usage') then
+      if worker.in_script() then
+        raise warning 'pg_worker_ext: role worker_owner may not use schema public' using hint = 'GRANT USAGE ON SCHEMA public TO worker_owner;';
+      else
+        grant usage on schema public to worker_owner;
+      end if;
+    end if;
+  elsif (select nspowner from pg_namespace where nspname = 'worker') <> worker.role_oid(p_owner) then
+    execute format('alter schema worker owner to %I', p_owner);
+  end if;
+  perform worker.give_functions_to(p_owner);
+  for v_thing in
+    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
+      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> worker.role_oid(p_owner)
+  loop
+    execute format('alter %s owner to %I', v_thing, p_owner);
+  end loop;
+end $$;
+comment on function worker.give_to(name) is
+'Makes one role the owner of the functions, the tables and the views, and of schema worker unless it is worker_owner. Part of worker.setup().';
+
+create or replace function worker.tell_of_move(p_from name, p_to name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_triggers text := (
+    select string_agg(format('%s on %s', t.tgname, t.tgrelid::regclass), ', ' order by t.tgname)
+      from worker.our_relations() r join pg_trigger t on t.tgrelid = r join pg_proc p on p.oid = t.tgfoid
+     where not t.tgisinternal and not p.prosecdef and p.pronamespace <> 'worker'::regnamespace);
+begin
+  raise notice 'pg_worker_ext: tables and functions belong to % now, and no longer to the superuser %', p_to, p_from
+    using hint = concat_ws(' ', 'What ran with a superuser''s rights runs with those of this role.',
+                           'Triggers that may miss a GRANT now: ' || v_triggers || '.');
+end $$;
+comment on function worker.tell_of_move(name, name) is
+'Says that a superuser''s installation was moved to an ordinary owner, and which triggers lose his rights. Part of worker.setup().';
+
 -- sql/core/85_rights.sql
 
--- Owner and grants. Nothing for PUBLIC, nothing for anon and authenticated.
---
--- Two rules make the lists: in schema worker a SECURITY DEFINER function is the executor's door, a SECURITY
--- INVOKER function can do nothing that its caller could not, and goes to game backends.
+-- Grants. Nothing for PUBLIC, nothing for anon and authenticated; for backends and executors what the two lists say.
 
 create or replace function worker.our_relations() returns setof regclass
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -5270,67 +5844,49 @@ comment on function worker.our_relations() is
 
 create or replace function worker.our_functions() returns setof regprocedure
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_games oid[] := worker.game_functions();
 begin
   return query
     select p.oid::regprocedure from pg_proc p
-     where p.pronamespace = 'worker'::regnamespace
+     where (p.pronamespace = 'worker'::regnamespace and p.oid <> all (v_games))
         or (p.pronamespace = 'public'::regnamespace and p.proname = any (worker.game_door()));
 end $$;
 comment on function worker.our_functions() is
-'The functions of both doors.';
+'The functions of both doors. Those that use the game''s own tables are data (worker.setup_game_tables).';
 
-create or replace function worker.wanted_owner() returns name
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-declare
-  v_set name := worker.setting('owner', null);
-  v_schema_owner name := (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker');
-begin
-  if v_set is not null then
-    if not exists (select from pg_roles where rolname = v_set) or not pg_has_role(session_user, v_set, 'member') then
-      perform worker.refuse('pg_worker_ext.owner', v_set, format('a role of which %s is a member', session_user));
-    end if;
-    return v_set;
-  end if;
-  -- After a restore the schema brings its owner with it; a superuser's schema was made by CREATE EXTENSION, perhaps
-  -- over the guide's tables, which stay with whose they are.
-  return case when not (select rolsuper from pg_roles where rolname = v_schema_owner) then v_schema_owner
-    else coalesce((select r.rolname from pg_class c join pg_roles r on r.oid = c.relowner
-                    where c.oid = to_regclass('public.worker_jobs') and not r.rolsuper and pg_has_role(session_user, r.oid, 'member')),
-                  session_user) end;
-end $$;
-comment on function worker.wanted_owner() is
-'Who owns tables and code: the setting pg_worker_ext.owner, else the owner of schema worker where that is no superuser, else the owner of a queue that was there before, else session_user.';
+create or replace function worker.backend_calls() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Beside the game's door in schema public: what its functions, the triggers and the views call with the caller's rights.
+-- None of them can do anything that a backend's rights on the tables do not allow.
+return array[
+  'version', 'contract_version', 'retire_items',
+  -- the views
+  'pool_status', 'queue_status', 'price', 'setting',
+  -- jobs: put_back is an UPDATE of worker_jobs with the caller's rights
+  'put_back', 'bring_check_forward', 'accepted_parameters', 'with_whole_numbers', 'fits', 'is_messages', 'what_is_allowed', 'refuse',
+  'require_read_committed', 'wake_at',
+  -- claims
+  'begin_claim', 'request_key', 'await_request', 'await_item', 'holds_locks', 'want', 'refuse_above', 'refuse_json_text',
+  'refuse_unless_listed', 'pick_quest', 'pick_npc', 'pick_own',
+  'claim_dungeon', 'pick_dungeon', 'claim_poi', 'pick_poi',
+  'claim_encounter', 'pick_encounter', 'pick_encounter_at', 'pick_encounter_in_band', 'refuse_encounter_filter', 'want_encounter'
+];
+comment on function worker.backend_calls() is
+'The functions of schema worker that a game backend may call; every other one it may not.';
 
-create or replace function worker.give_functions_to(p_owner name) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_function text;
-begin
-  for v_function in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> p_owner::regrole
-  loop
-    execute format('alter function %s owner to %I', v_function, p_owner);
-  end loop;
-end $$;
-
-create or replace function worker.give_to(p_owner name) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_thing text;
-begin
-  if (select nspowner from pg_namespace where nspname = 'worker') <> p_owner::regrole then
-    execute format('alter schema worker owner to %I', p_owner);
-  end if;
-  perform worker.give_functions_to(p_owner);
-  for v_thing in
-    select format('%s %s', case c.relkind when 'v' then 'view' else 'table' end, r)
-      from worker.our_relations() r join pg_class c on c.oid = r where c.relowner <> p_owner::regrole
-  loop
-    execute format('alter %s owner to %I', v_thing, p_owner);
-  end loop;
-end $$;
-comment on function worker.give_to(name) is
-'Makes one role the owner of schema worker, of its functions and of the tables and views. Part of worker.setup().';
+create or replace function worker.executor_calls() returns text[]
+language sql immutable set search_path = pg_catalog, pg_temp
+-- SECURITY DEFINER, apart from the two versions: an executor has no table.
+return array[
+  'version', 'contract_version', 'about', 'ready', 'report_executor', 'show_presence', 'unregister_executor',
+  'lease_jobs', 'lease_for_empty_pool', 'heartbeat', 'next_item', 'store_item', 'reject_item',
+  'complete_job', 'complete_jobs', 'fail_job', 'release_job',
+  'tick', 'next_due', 'jobs_wait', 'rescue_jobs', 'refill_pools', 'prune_jobs',
+  'preview_item', 'check_item', 'pool_status', 'queue_status', 'batch_estimates'
+];
+comment on function worker.executor_calls() is
+'The functions of schema worker that an executor may call (docs/protocol.md); every other one it may not.';
 
 create or replace function worker.nobody() returns text
 language sql stable set search_path = pg_catalog, pg_temp
@@ -5383,7 +5939,10 @@ begin
     execute format('revoke all on schema worker from %s', v_nobody);
   end if;
   perform worker.close_functions();
-  for v_thing in select r::text from worker.our_relations() r loop
+  for v_thing in
+    select r::text from worker.our_relations() r join pg_class c on c.oid = r
+     where worker.is_open(c.relacl) or exists (select from pg_attribute a where a.attrelid = r and worker.is_open(a.attacl))
+  loop
     execute format('revoke all on table %s from %s', v_thing, v_nobody);
   end loop;
   for v_thing in
@@ -5395,59 +5954,129 @@ end $$;
 comment on function worker.close_doors() is
 'Takes every right from PUBLIC, anon and authenticated and turns row level security on. Part of worker.setup().';
 
-create or replace function worker.grant_executor(p_role text) returns void
+create or replace function worker.policy_name(p_sort text, p_role name) returns name
+language sql stable set search_path = pg_catalog, pg_temp
+-- A name has 63 bytes, and two long roles may differ in the last one only.
+return case when octet_length(p_sort || ' ' || p_role) <= 63 then p_sort || ' ' || p_role
+            else p_sort || ' ' || left(encode(sha256(convert_to(p_role, 'UTF8')), 'hex'), 32) end;
+comment on function worker.policy_name(text, name) is
+'The name of a policy of ours for a role.';
+
+create or replace function worker.has_policy(p_table regclass, p_role oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+-- By the role, not by the policy's name: roles are renamed.
+return exists (select from pg_policy where polrelid = p_table and polroles = array[p_role] and polcmd = '*' and polname like 'pg\_worker\_ext %');
+comment on function worker.has_policy(regclass, oid) is
+'Whether worker.grant_backend() gave this role its policy on a table. The one on worker_jobs is how a backend is known.';
+
+create or replace function worker.is_executor(p_role oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (select from pg_policy where polrelid = to_regclass('worker.executors') and polroles = array[p_role] and not polpermissive
+                  and polname like 'pg\_worker\_ext executor %');
+comment on function worker.is_executor(oid) is
+'Whether worker.grant_executor() was called for this role.';
+
+create or replace function worker.executor_policy(p_role text) returns name
+language sql stable set search_path = pg_catalog, pg_temp
+return worker.policy_name('pg_worker_ext executor', p_role);
+
+create or replace function worker.known_backends() returns setof name
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
+  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
+  select r.rolname from pg_roles r
+   where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname not in (current_user, worker.queue_owner()))
+      or worker.has_policy(to_regclass('public.worker_jobs'), r.oid)
+$$;
+comment on function worker.known_backends() is
+'The roles that are game backends.';
+
+create or replace function worker.known_executors() returns setof name
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
+  select r.rolname from pg_roles r
+   where worker.is_executor(r.oid)
+      or exists (select from pg_proc p cross join aclexplode(p.proacl) a
+                  where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
+                    and a.grantee = r.oid and a.grantee <> p.proowner)
+$$;
+comment on function worker.known_executors() is
+'The roles that are executors.';
+
+create or replace function worker.set_calls(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_function text;
+  v_role oid := worker.role_oid(p_role);
+  v_backend boolean := worker.has_policy(to_regclass('public.worker_jobs'), v_role);
+  v_executor boolean := worker.is_executor(v_role);
+  v_function record;
+begin
+  -- What is superfluous goes too: earlier versions gave every internal function.
+  for v_function in
+    select x.* from (
+      select f::text as name, exists (select from aclexplode(p.proacl) a where a.grantee = v_role and a.privilege_type = 'EXECUTE') as may,
+             p.prorettype <> 'trigger'::regtype and case when p.pronamespace = 'public'::regnamespace then v_backend
+               else (v_backend and p.proname = any (worker.backend_calls())) or (v_executor and p.proname = any (worker.executor_calls())) end as shall
+        from worker.our_functions() f join pg_proc p on p.oid = f where p.proowner <> v_role) x
+     where x.may <> x.shall
+  loop
+    execute format(case when v_function.shall then 'grant execute on function %s to %I' else 'revoke execute on function %s from %I' end,
+                   v_function.name, p_role);
+  end loop;
+end $$;
+comment on function worker.set_calls(text) is
+'Gives a role the functions that it may call as a backend or executor, and takes every other one of ours. Part of grants and of worker.setup().';
+
+create or replace function worker.grant_executor(p_role text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform worker.open_schema_to(p_role);
-  for v_function in
-    select p.oid::regprocedure::text from pg_proc p
-     where p.pronamespace = 'worker'::regnamespace
-       and (p.prosecdef or p.proname in ('version', 'contract_version')) and p.prorettype <> 'trigger'::regtype
-  loop
-    execute format('grant execute on function %s to %I', v_function, p_role);
-  end loop;
   -- The memory of it, for an upgrade with new functions and a DROP and CREATE EXTENSION. It lets nobody see anything.
-  if not exists (select from pg_policy where polrelid = 'worker.executors'::regclass and polname = worker.executor_policy(p_role)) then
+  if not worker.is_executor(worker.role_oid(p_role)) then
+    perform worker.lock_alone(array['worker.executors'::regclass]);
     execute format('create policy %I on worker.executors as restrictive for select to %I using (true)', worker.executor_policy(p_role), p_role);
   end if;
+  perform worker.set_calls(p_role);
 end $$;
 comment on function worker.grant_executor(text) is
 'Lets a role be an executor: the functions of the executor''s door and no table.';
 
-create or replace function worker.executor_policy(p_role text) returns name
-language sql immutable set search_path = pg_catalog, pg_temp
-return left('pg_worker_ext executor ' || p_role, 63);
-
 create or replace function worker.grant_backend(p_role text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_thing text;
-  v_policy text := left('pg_worker_ext ' || p_role, 63);
+  v_role oid := worker.role_oid(p_role);
+  v_thing record;
+  v_policy name := worker.policy_name('pg_worker_ext', p_role);
 begin
   perform worker.open_schema_to(p_role);
+  perform worker.lock_alone(worker.without_policy(p_role));
   for v_thing in
-    select f::text from worker.our_functions() f join pg_proc p on p.oid = f
-     where (not p.prosecdef or p.proname in ('pool_status', 'queue_status')) and p.prorettype <> 'trigger'::regtype
-       -- These make statements of the texts that they are given: for worker.setup() alone.
-       and p.proname not in ('run_all', 'reshape', 'fill_and_demand', 'take_up_former')
+    select r as name, c.relkind <> 'v' and not worker.has_policy(r, v_role) as policy,
+           (select string_agg(w, ', ') from unnest(string_to_array(worker.backend_rights(r::text), ', ')) w
+             where not exists (select from aclexplode(c.relacl) a where a.grantee = v_role and lower(a.privilege_type) = w)) as rights
+      from worker.our_relations() r join pg_class c on c.oid = r
   loop
-    execute format('grant execute on function %s to %I', v_thing, p_role);
+    if v_thing.rights is not null then
+      execute format('grant %s on table %s to %I', v_thing.rights, v_thing.name, p_role);
+    end if;
+    if v_thing.policy then
+      -- Where a renamed role has taken the name along, another one is found.
+      execute format('create policy %I on %s to %I using (true) with check (true)',
+                     case when exists (select from pg_policy where polrelid = v_thing.name and polname = v_policy)
+                          then 'pg_worker_ext role ' || v_role else v_policy end, v_thing.name, p_role);
+    end if;
   end loop;
-  for v_thing in select r::text from worker.our_relations() r loop
-    execute format('grant %s on table %s to %I', worker.backend_rights(v_thing), v_thing, p_role);
-  end loop;
-  for v_thing in
-    select r::text from worker.our_relations() r join pg_class c on c.oid = r
-     where c.relkind <> 'v'
-       and not exists (select from pg_policy where polrelid = r and polname = v_policy)
-  loop
-    execute format('create policy %I on %s to %I using (true) with check (true)', v_policy, v_thing, p_role);
-  end loop;
+  perform worker.set_calls(p_role);
 end $$;
 comment on function worker.grant_backend(text) is
 'Lets a role be a game backend: enqueue, claim, watch, use pools and queue as tables. Makes grants and row level security policies. Run it again after a kind was added.';
+
+create or replace function worker.without_policy(p_role text) returns regclass[]
+language sql stable set search_path = pg_catalog, pg_temp
+return array(select r from worker.our_relations() r join pg_class c on c.oid = r
+              where c.relkind <> 'v' and not worker.has_policy(r, worker.role_oid(p_role)));
+comment on function worker.without_policy(text) is
+'The tables on which a backend has no policy yet.';
 
 create or replace function worker.backend_rights(p_relation text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -5467,31 +6096,269 @@ end $$;
 
 create or replace function worker.grant_known_roles() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
-declare
-  v_role text;
 begin
-  -- Supabase's: the API's server side, and the role of its SQL editor and of pg_cron jobs. And those that were
-  -- granted before: DROP EXTENSION took the functions with their grants, the policies have stayed.
-  for v_role in
-    select r.rolname from pg_roles r
-     where (r.rolname in ('service_role', 'postgres') and not r.rolsuper and r.rolname <> current_user)
-        or exists (select from pg_policy p where p.polrelid = to_regclass('public.worker_jobs')
-                      and p.polname = left('pg_worker_ext ' || r.rolname, 63))
+  perform worker.grant_backend(b) from worker.known_backends() b;
+  perform worker.grant_executor(e) from worker.known_executors() e;
+end $$;
+comment on function worker.grant_known_roles() is
+'Gives backends and executors what they have by this version. Part of worker.setup().';
+
+create or replace function worker.operators_setting(p_name text, p_default text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+-- What deletes or refills must not be the session's, whose role may be an executor's. Where the library defined the
+-- setting, the server sees to it who sets it. Where it is only a name, anybody may SET it: then counts what was set
+-- for this database, or for all of them.
+return coalesce(
+  -- The library is loaded by the first call of a function of its own.
+  case when worker.native_info() is not null and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
+       then nullif(current_setting('pg_worker_ext.' || p_name, true), '')
+       else (select nullif(substr(c, length('pg_worker_ext.' || p_name) + 2), '')
+               from pg_db_role_setting s cross join unnest(s.setconfig) c
+              where s.setrole = 0 and s.setdatabase in (0, (select d.oid from pg_database d where d.datname = current_database()))
+                and c like 'pg\_worker\_ext.' || replace(p_name, '_', '\_') || '=%'
+              order by s.setdatabase desc limit 1) end,
+  p_default);
+comment on function worker.operators_setting(text, text) is
+'A setting pg_worker_ext.NAME as whoever runs the database gave it (postgresql.conf, ALTER SYSTEM, ALTER DATABASE … SET), whatever the session says; or the default.';
+
+-- sql/core/87_game_tables.sql
+
+-- The game's own tables, which belong to whomever they like: read and written with the rights of their owner and no
+-- more, through one small function for each.
+--
+-- A function of these is SECURITY DEFINER and its owner is the table's owner; only ours may call it. So a trigger on the
+-- table runs as who owns it, and never as us. It is data, like a view: made by worker.setup(), kept by DROP EXTENSION.
+-- Its owner cannot change its text, but can make it SECURITY INVOKER or give it another search_path: so the text
+-- begins by pinning the path and by looking, under the table's lock, whether it is a table and its owner's.
+
+create or replace function worker.game_tables()
+returns table (name text, needed_for text, columns jsonb, arguments text, gives text, mode text, body text)
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+  values
+    ('characters', 'campaigns of characters get no points of interest by themselves',
+     '{"campaign_seed": ["text", "varchar", "bpchar", "uuid", "int2", "int4", "int8", "enum"]}'::jsonb,
+     '', 'setof text', 'access share', $body$
+  return query select distinct c.campaign_seed::text from public.characters c
+                where c.campaign_seed is not null and c.campaign_seed::text <> '';$body$),
+    ('dm_conversations', 'summaries need jobs that bring their messages along',
+     '{"character_id": ["uuid"], "role": ["text", "varchar", "enum"], "content": ["text", "varchar"],
+       "created_at": ["timestamptz", "timestamp", "date", "int4", "int8"]}',
+     'uuid, integer', 'jsonb', 'access share', $body$
+  return (
+    select jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.n desc)
+      from (select c.role, c.content, row_number() over (order by c.created_at desc, c.ctid desc) as n
+              from public.dm_conversations c
+             where c.character_id = $1 and btrim(c.content) <> ''
+             order by n limit $2) m);$body$),
+    ('journal_entries', 'no summary can be written into it',
+     '{"character_id": ["uuid", "text", "varchar"], "entry_type": ["text", "varchar", "enum"], "content": ["text", "varchar"],
+       "metadata": ["jsonb", "json"]}',
+     'uuid, text, jsonb', 'void', 'row exclusive', $body$
+  -- Where a superuser owns the table, what others hung on it would run as that superuser.
+  if (select r.rolsuper from pg_roles r where r.rolname = current_user) and exists (
+       select from pg_trigger t
+         join pg_proc f on f.oid = t.tgfoid join pg_roles r on r.oid = f.proowner
+        where not t.tgisinternal and not r.rolsuper
+          and t.tgrelid in (select 'public.journal_entries'::regclass union select p.relid from pg_partition_tree('public.journal_entries') p)) then
+    raise exception using errcode = 'insufficient_privilege',
+      message = format('journal_entries belongs to the superuser %s and has a trigger of somebody else''s, which would get his rights', current_user),
+      hint = 'ALTER TABLE journal_entries OWNER TO …; then SELECT worker.setup();';
+  end if;
+  -- What waits for the commit would run as whoever commits.
+  for v_name in
+    select distinct c.conname from pg_constraint c
+     where c.condeferrable and c.connamespace = 'public'::regnamespace
+       and c.conrelid in (select 'public.journal_entries'::regclass union select p.relid from pg_partition_tree('public.journal_entries') p)
   loop
-    perform worker.grant_backend(v_role);
+    execute format('set constraints public.%I immediate', v_name);
   end loop;
-  -- Version 0.1.0 did not note who is an executor: there it shows by the right to lease.
-  for v_role in
-    select r.rolname from pg_roles r
-     where exists (select from pg_policy p where p.polrelid = to_regclass('worker.executors')
-                      and p.polname = worker.executor_policy(r.rolname))
-        or exists (select from pg_proc p cross join aclexplode(p.proacl) a
-                    where p.oid = to_regprocedure('worker.lease_jobs(uuid, integer, integer, integer)')
-                      and a.grantee = r.oid and a.grantee <> p.proowner)
+  insert into public.journal_entries (character_id, entry_type, content, metadata) values ($1, 'session_summary', $2, $3);$body$),
+    ('world_pois', 'points of interest are written without the places of the game''s own map',
+     '{"campaign_seed": ["text", "varchar"], "name": ["text", "varchar"]}',
+     'text', 'setof text', 'access share', $body$
+  return query select left(w.name, 100) from public.world_pois w where w.campaign_seed = $1 limit 30;$body$)
+$$;
+comment on function worker.game_tables() is
+'The tables of a game that are used where they exist: the columns that must be there, with the types they may have, and the text of the function that uses each.';
+
+create or replace function worker.game_function(p_table text) returns oid
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select to_regprocedure(format('worker.game_%s(%s)', g.name, g.arguments))::oid from worker.game_tables() g where g.name = p_table
+$$;
+comment on function worker.game_function(text) is
+'The function through which a table of the game is used, NULL where it was not made.';
+
+create or replace function worker.game_functions() returns oid[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select array(select worker.game_function(g.name) from worker.game_tables() g where worker.game_function(g.name) is not null)
+$$;
+comment on function worker.game_functions() is
+'All of them that were made.';
+
+create or replace function worker.game_function_text(p_table text) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select format($text$
+declare
+  v_name pg_catalog.name;
+begin
+  perform pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+  lock table public.%1$s in %2$s mode;
+  if not exists (select from pg_class c join pg_roles r on r.oid = c.relowner
+                  where c.oid = 'public.%1$s'::regclass and c.relkind in ('r', 'p') and r.rolname = current_user) then
+    raise exception using errcode = 'insufficient_privilege',
+      message = '%1$s has changed hands since worker.setup() looked at it', hint = 'SELECT worker.setup();';
+  end if;%3$s
+end $text$, g.name, g.mode, g.body)
+    from worker.game_tables() g where g.name = p_table
+$$;
+comment on function worker.game_function_text(text) is
+'The whole text of such a function.';
+
+create or replace function worker.game_table_trouble(p_table text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_columns jsonb := (select g.columns from worker.game_tables() g where g.name = p_table);
+begin
+  select c.oid, c.relkind, c.relowner into v_table from pg_class c where c.oid = to_regclass('public.' || p_table);
+  if v_table.relkind not in ('r', 'p') then
+    return format('%s is no table: nothing else is read or written, since it would run somebody else''s code', p_table);
+  end if;
+  return coalesce(
+    (select format('the table %s has no column %s', p_table, string_agg(k, ', ' order by k))
+       from jsonb_object_keys(v_columns) k
+      where not exists (select from pg_attribute a where a.attrelid = v_table.oid and a.attname = k and not a.attisdropped)
+     having count(*) > 0),
+    (select format('the column %s.%s is of type %s, not %s', p_table, a.attname, format_type(a.atttypid, null),
+                   (select string_agg(x, ', ') from jsonb_array_elements_text(v_columns -> a.attname) x))
+       from pg_attribute a join pg_type t on t.oid = a.atttypid
+      where a.attrelid = v_table.oid and a.attnum > 0 and v_columns ? a.attname::text
+        and not v_columns -> a.attname ? case when t.typtype = 'e' then 'enum' when t.typnamespace = 'pg_catalog'::regnamespace then t.typname::text else '' end
+      order by a.attnum limit 1));
+end $$;
+comment on function worker.game_table_trouble(text) is
+'What makes a table of the game unusable (it is a view, or columns are missing or of other types), or NULL.';
+
+create or replace function worker.game_access(p_table text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_owner record;
+  v_function pg_proc;
+begin
+  select r.rolname, r.oid into v_owner
+    from pg_class c join pg_roles r on r.oid = c.relowner where c.oid = to_regclass('public.' || p_table);
+  if not found then
+    return format('there is no table %s', p_table);
+  end if;
+  select * into v_function from pg_proc where oid = worker.game_function(p_table);
+  return coalesce(worker.game_table_trouble(p_table), case
+    when v_function.oid is null or v_function.proowner <> v_owner.oid or not has_function_privilege(v_function.oid, 'execute')
+      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role', p_table, v_owner.rolname)
+    when not v_function.prosecdef
+      then format('the function %s does not run as its owner any more: SELECT worker.setup();', v_function.oid::regprocedure) end);
+end $$;
+comment on function worker.game_access(text) is
+'What stands in the way of using a table of the game, in words, or NULL. Asked before each use.';
+
+create or replace function worker.hidden_from_owner(p_table text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select format('row level security hides rows of %s also from its owner %s (FORCE ROW LEVEL SECURITY)', p_table, r.rolname)
+    from pg_class c join pg_roles r on r.oid = c.relowner
+   where c.oid = to_regclass('public.' || p_table) and c.relrowsecurity and c.relforcerowsecurity and not r.rolsuper and not r.rolbypassrls);
+comment on function worker.hidden_from_owner(text) is
+'Says that row level security may hide rows of a table of the game from us, or NULL.';
+
+create or replace function worker.require_game_access(p_table text) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_trouble text := worker.game_access(p_table);
+begin
+  if v_trouble is not null then
+    raise exception using errcode = 'insufficient_privilege', message = v_trouble;
+  end if;
+end $$;
+comment on function worker.require_game_access(text) is
+'Raises 42501 with what stands in the way of using a table of the game.';
+
+create or replace function worker.setup_game_tables(p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_table record;
+  v_trouble text;
+begin
+  for v_table in
+    select g.name, g.needed_for, r.rolname as owner, r.oid as owner_oid
+      from worker.game_tables() g
+      join pg_class c on c.oid = to_regclass('public.' || g.name)
+      join pg_roles r on r.oid = c.relowner
+     order by g.name
   loop
-    perform worker.grant_executor(v_role);
+    v_trouble := worker.game_table_trouble(v_table.name);
+    continue when v_trouble is null and worker.game_function_is_good(v_table.name, p_owner);
+    if v_trouble is not null then
+      perform worker.tell_of_game_table(v_trouble, v_table.needed_for, null);
+    elsif pg_has_role(session_user, v_table.owner_oid, 'member') and pg_has_role(current_user, v_table.owner_oid, 'member') then
+      perform worker.make_game_function(v_table.name, v_table.owner, p_owner);
+    else
+      perform worker.tell_of_game_table(
+        format('%s belongs to %s, of which %s is no member', v_table.name, v_table.owner, current_user), v_table.needed_for,
+        format('GRANT %I TO %I; then SELECT worker.setup(); or SELECT worker.setup(); as a superuser.', v_table.owner, current_user));
+    end if;
   end loop;
 end $$;
+comment on function worker.setup_game_tables(name) is
+'Makes the functions through which the game''s own tables are used, where they are missing or the table has another owner now. Part of worker.setup().';
+
+create or replace function worker.tell_of_game_table(p_what text, p_needed_for text, p_hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = notice as $$
+begin
+  raise notice 'pg_worker_ext: %, so %', p_what, p_needed_for using hint = coalesce(p_hint, 'SELECT worker.setup(); when that is mended.');
+end $$;
+
+create or replace function worker.game_function_is_good(p_table text, p_owner name) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+  select exists (
+    select from pg_proc p join pg_class c on c.oid = to_regclass('public.' || p_table)
+     where p.oid = worker.game_function(p_table) and p.proowner = c.relowner and p.prosecdef and p.provolatile = 'v'
+       and p.prosrc = worker.game_function_text(p_table) and p.proconfig = array['search_path=pg_catalog, pg_temp']
+       and has_function_privilege(p_owner, p.oid, 'execute') and p.proacl is not null and not worker.is_open(p.proacl))
+$$;
+comment on function worker.game_function_is_good(text, name) is
+'Whether the function of a table of the game is what worker.setup() would make now.';
+
+create or replace function worker.make_game_function(p_table text, p_table_owner name, p_owner name) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_function text := (select format('worker.game_%s(%s)', g.name, g.arguments) from worker.game_tables() g where g.name = p_table);
+  v_lent boolean;
+begin
+  -- Dropped and made, not replaced: nothing of what was there before stays, be it rights or settings.
+  if to_regprocedure(v_function) is not null then
+    execute format('drop function %s', v_function);
+  end if;
+  execute (select format('create function %s returns %s language plpgsql security definer set search_path = pg_catalog, pg_temp as %L',
+                         v_function, g.gives, worker.game_function_text(p_table)) from worker.game_tables() g where g.name = p_table);
+  execute format('comment on function %s is %L', v_function,
+                 format('Uses the game''s table %s with the rights of its owner, for the owner of worker_jobs. Made by worker.setup().', p_table));
+  execute format('revoke all on function %s from %s', v_function, worker.nobody());
+  if worker.role_oid(p_table_owner) <> worker.role_oid(current_user) then
+    -- Who is no superuser can give a function only to a role that might have made it there.
+    v_lent := not has_schema_privilege(p_table_owner, 'worker', 'create') and not (select rolsuper from pg_roles where rolname = current_user);
+    if v_lent then
+      execute format('grant create on schema worker to %I', p_table_owner);
+    end if;
+    execute format('alter function %s owner to %I', v_function, p_table_owner);
+    if v_lent then
+      execute format('revoke create on schema worker from %I', p_table_owner);
+    end if;
+  end if;
+  if p_owner <> p_table_owner then
+    execute format('grant execute on function %s to %I', v_function, p_owner);
+  end if;
+end $$;
+comment on function worker.make_game_function(text, name, name) is
+'Makes the function of one table of the game. Part of worker.setup().';
 
 -- sql/core/90_setup.sql
 
@@ -5502,7 +6369,7 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The extension's script runs as a superuser. A table that somebody made beforehand may carry a trigger that
   -- waits for just that, so the script changes only what it has just created, which is its member still.
-  return coalesce(current_setting('worker.in_script', true), '') <> 'on'
+  return not worker.in_script()
     or to_regclass(p_relation) is null
     or exists (select from pg_depend d
                 where d.classid = 'pg_class'::regclass and d.objid = to_regclass(p_relation)
@@ -5563,30 +6430,147 @@ begin
     insert into worker.schema_version (version, adopted_at) values (worker.version(), case when v_adopted then now() end)
     on conflict (only_row) do update set version = excluded.version, adopted_at = coalesce(excluded.adopted_at, schema_version.adopted_at)
      where schema_version.version <> excluded.version or excluded.adopted_at is not null;
+    alter table worker.schema_version add column if not exists made bigint[];
+    comment on column worker.schema_version.made is 'What was there after the last worker.setup(), a hash for each thing: while all of it is there, the next one changes nothing.';
+    update worker.schema_version set made = worker.things_made() where only_row;
   end if;
 end $$;
 comment on function worker.setup_data() is
 'Tables, kinds, triggers, views: what is absent is made, shipped kinds are brought up to date. Part of worker.setup().';
 
+create or replace function worker.things_made() returns bigint[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return array(
+    select distinct hashtextextended(t.line, 0)
+      from worker.our_relations() r
+      join pg_class c on c.oid = r
+     cross join lateral (
+       select format('column %s %s %s %s %s', r, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, r)) as line
+         from pg_attribute a left join pg_attrdef d on d.adrelid = r and d.adnum = a.attnum where a.attrelid = r and a.attnum > 0 and not a.attisdropped
+       union all select 'index ' || pg_get_indexdef(i.indexrelid) from pg_index i where i.indrelid = r and i.indisvalid
+       union all select format('trigger %s %s', pg_get_triggerdef(g.oid), g.tgenabled) from pg_trigger g where g.tgrelid = r and not g.tgisinternal
+       union all select format('constraint %s %s %s', r, n.conname, pg_get_constraintdef(n.oid)) from pg_constraint n where n.conrelid = r
+       union all select format('relation %s %s %s', r, c.relkind, c.reloptions)
+       union all select format('view %s %s', r, pg_get_viewdef(r)) where c.relkind = 'v') t
+    union select hashtextextended('kind ' || k::text, 0) from worker.kinds k where k.shipped
+    union select hashtextextended('pool ' || p.kind, 0) from public.content_pools p
+    -- Another code may make other things.
+    union select hashtextextended('code ' || string_agg(p.prosrc, ';' order by f::text), 0) from worker.our_functions() f join pg_proc p on p.oid = f);
+end $$;
+comment on function worker.things_made() is
+'A hash for each column, index, constraint, trigger, view and shipped row that is there now, and for the code.';
+
+create or replace function worker.is_set_up() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if worker.schema_version() is distinct from worker.version() or worker.former_tables() is not null
+     or not exists (select from pg_attribute where attrelid = 'worker.schema_version'::regclass and attname = 'made' and not attisdropped) then
+    return false;
+  end if;
+  return (select coalesce(v.made <@ worker.things_made(), false) from worker.schema_version v);
+exception when undefined_table or undefined_column then
+  return false;
+end $$;
+comment on function worker.is_set_up() is
+'Whether everything that worker.setup() makes is there as this code makes it. Looks only, and locks nothing that anybody waits for.';
+
+create or replace function worker.to_be_changed(p_owner name) returns regclass[]
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_all boolean := not worker.is_set_up();
+begin
+  return array(
+    select r from worker.our_relations() r join pg_class c on c.oid = r
+     where v_all or c.relowner <> worker.role_oid(p_owner) or (c.relkind <> 'v' and not c.relrowsecurity)
+        or (worker.role_oid(p_owner) is not null and r = any (array(select unnest(worker.without_policy(b)) from worker.known_backends() b)))
+    union
+    -- Another's table is refused with words when it is looked at.
+    select c.oid::regclass from pg_class c
+     where c.oid = any (worker.former_tables()::regclass[]) and pg_has_role(session_user, c.relowner, 'member'));
+end $$;
+comment on function worker.to_be_changed(name) is
+'The tables and views that worker.setup() has to change: none where all is as it should be.';
+
+create or replace function worker.lock_alone(p_tables regclass[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_list text := (select string_agg(t::text, ', ' order by t::oid) from unnest(p_tables) t join pg_class c on c.oid = t where c.relkind in ('r', 'p', 'v'));
+  v_bound interval := coalesce((select nullif(setting, '0')::int from pg_settings where name = 'lock_timeout'), 5000) * interval '1 millisecond';
+  v_until timestamptz := clock_timestamp() + v_bound;
+begin
+  -- All at once or none, and never in a queue: who waits for one lock with another in hand makes games wait behind him,
+  -- and ends in a deadlock with one that has both in the other order.
+  while v_list is not null loop
+    begin
+      execute format('lock table %s in access exclusive mode nowait', v_list);
+      return;
+    exception when lock_not_available then
+      if clock_timestamp() > v_until then
+        raise exception using errcode = 'lock_not_available',
+          message = format('worker.setup() has to change tables that others have in use, and waited %s in vain', v_bound),
+          detail = coalesce((
+            select format('Open transactions: %s.', string_agg(distinct format('process %s (%s, since %s)', a.pid, a.usename, a.xact_start), ', '))
+              from pg_locks l join pg_stat_activity a on a.pid = l.pid
+             where l.relation = any (p_tables::oid[]) and l.granted and a.pid <> pg_backend_pid()), ''),
+          hint = 'Nothing was changed. Run it again when they have ended, or with a longer SET lock_timeout.';
+      end if;
+    end;
+    perform pg_sleep(0.02);
+  end loop;
+end $$;
+comment on function worker.lock_alone(regclass[]) is
+'Locks tables and views before they are changed: tries for lock_timeout (5 s where none is set) until all are free at once, and nobody waits meanwhile. Part of worker.setup().';
+
+create or replace function worker.one_setup_at_a_time() returns void
+language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' as $$
+begin
+  perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext setup', 0));
+exception when lock_not_available then
+  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() has been running for more than 10 seconds',
+    hint = 'Nothing was changed. Run it again when that one has ended.';
+end $$;
+comment on function worker.one_setup_at_a_time() is
+'Waits for the end of another worker.setup() in this database. Part of worker.setup().';
+
 create or replace function worker.setup() returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_tables text := worker.schema_version();
+  v_tables text;
+  v_owner name;
+  v_superuser name;
 begin
+  perform worker.one_setup_at_a_time();
+  v_tables := worker.schema_version();
   if string_to_array(v_tables, '.')::int[] > string_to_array(worker.version(), '.')::int[] then
     raise exception using errcode = 'object_not_in_prerequisite_state',
       message = format('the tables are of version %s, later than the code''s %s', v_tables, worker.version()),
       hint = 'Install the later version of the extension and run ALTER EXTENSION pg_worker_ext UPDATE.';
   end if;
-  perform worker.setup_data();
-  perform worker.give_to(worker.wanted_owner());
+  select r.rolname into v_superuser from pg_roles r where r.rolname = worker.queue_owner() and r.rolsuper;
+  v_owner := worker.make_owner();
+  perform worker.lock_alone(worker.to_be_changed(v_owner));
+  if not worker.is_set_up() then
+    -- What is there first: its triggers run as the functions' owner.
+    if worker.former_tables() is null then
+      perform worker.give_to(v_owner);
+    end if;
+    perform worker.setup_data();
+  end if;
+  perform worker.give_to(v_owner);
+  if v_superuser is not null then
+    perform worker.tell_of_move(v_superuser, v_owner);
+  end if;
   perform worker.close_doors();
   perform worker.grant_known_roles();
+  perform worker.setup_game_tables(v_owner);
   notify pgrst, 'reload schema';
-  return format('pg_worker_ext %s is set up, owner %s', worker.version(), worker.wanted_owner());
+  -- Whatever could not be done before is tried at once.
+  perform worker.wake_at(null);
+  return format('pg_worker_ext %s is set up, owner %s', worker.version(), v_owner);
 end $$;
 comment on function worker.setup() is
-'Makes or mends the data side: tables, shipped kinds, triggers, views, owner, grants. Run it as the owner of the tables (or a superuser) after ALTER EXTENSION … UPDATE, after a restore by another role, over tables that were there before. It can be repeated without harm.';
+'Makes or mends the data side: tables, shipped kinds, triggers, views, owner, grants, and the functions that use the game''s own tables. Run it as the owner of the tables (or a superuser) after ALTER EXTENSION … UPDATE, after a restore by another role, over tables that were there before, after a table characters, dm_conversations, journal_entries or world_pois was made. It can be repeated without harm: what is as it should be is not touched.';
 
 -- sql/core/95_finish.sql
 

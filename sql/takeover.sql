@@ -4,11 +4,17 @@ do $$
 declare
   v_function record;
 begin
+  if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+    raise exception 'pg_worker_ext needs a database in UTF8, this one is in %', pg_catalog.getdatabaseencoding()
+      using errcode = 'feature_not_supported', hint = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0;';
+  end if;
   for v_function in
     select p.oid::regprocedure as name, p.proowner
       from pg_catalog.pg_proc p
      where p.pronamespace = 'worker'::regnamespace
        and 'search_path=pg_catalog, pg_temp' = any (p.proconfig)
+       -- Data, like views: each belongs to the owner of a table of the game.
+       and p.proname not in ('game_characters', 'game_dm_conversations', 'game_journal_entries', 'game_world_pois')
        and not exists (select from pg_catalog.pg_depend d
                         where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = p.oid and d.deptype = 'e')
   loop

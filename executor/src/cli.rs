@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::commands::{self, Failure};
 use crate::settings::Options;
+use crate::settings::parse::{self, USUAL_PORT};
 use crate::settings::unknown::{Unknown, unknown_variables};
 use crate::{logging, redact};
 
@@ -68,7 +69,7 @@ pub fn main() -> ExitCode {
         Err(error) => return refuse(&error),
     };
     // Registered before anything is logged.
-    let _ = cli.options.api_key();
+    let _ = cli.options.authorization();
     match start(cli) {
         Ok(code) => code,
         Err(failure) => {
@@ -96,6 +97,14 @@ fn start(cli: Cli) -> Result<ExitCode, Failure> {
         &variables(),
     ) {
         tell(&variable);
+    }
+    if let Ok(link) = std::env::var("WORKER_PORT")
+        && parse::is_service_link(&link)
+    {
+        tracing::warn!(
+            "WORKER_PORT={link} is Kubernetes' name of a service and no port: {USUAL_PORT} is taken. \
+             enableServiceLinks: false in the pod's spec keeps it away"
+        );
     }
     if let Command::Healthcheck = cli.command {
         return commands::healthcheck::check(&cli.options);

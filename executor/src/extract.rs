@@ -2,11 +2,11 @@
 //!
 //! Thoughts, fences and chatter are cut away. What was cut off by the server is never repaired: a
 //! title that ends in the middle would look like content. Nor is an object taken from inside one
-//! that was cut off.
+//! that was cut off, or that is not valid.
 
 use serde_json::Value;
 
-use crate::door::Rejection;
+use crate::rejection::{Class, Rejection};
 use crate::schema::Check;
 
 /// Larger answers are not looked at; no item is a tenth of it.
@@ -41,18 +41,17 @@ pub fn item(answer: &Answer, check: &Check) -> Result<Value, Rejection> {
 }
 
 fn why_not(answer: &Answer, content: &str, found: Found) -> Rejection {
-    let (class, reason) = match found.verdict {
+    match found.verdict {
         _ if answer.cut_off || found.open => {
-            ("truncated", "the answer was cut off before its end".to_owned())
+            Rejection::new(Class::Truncated, "the answer was cut off before its end")
         }
-        Some(Err(problem)) => ("schema", problem),
-        _ if content.trim().is_empty() => ("empty", "the answer is empty".to_owned()),
-        _ => (
-            "not_json",
+        Some(Err(problem)) => Rejection::new(Class::Schema, problem),
+        _ if content.trim().is_empty() => Rejection::new(Class::Empty, "the answer is empty"),
+        _ => Rejection::new(
+            Class::NotJson,
             format!("there is no JSON object in the answer: {}", excerpt(content)),
         ),
-    };
-    Rejection { class, reason }
+    }
 }
 
 fn excerpt(text: &str) -> String {
@@ -103,6 +102,11 @@ fn search(text: &str, check: &Check) -> Found {
                 found.open = true;
                 return found;
             }
+            // A part of what should have been the item is no item.
+            Parsed::Invalid(length) => {
+                false_starts += 1;
+                at += length;
+            }
             Parsed::Nothing => {
                 false_starts += 1;
                 at += 1;
@@ -125,6 +129,9 @@ impl Found {
 enum Parsed {
     Object(Value, usize),
     CutOff,
+    /// It begins like an object and is none, up to where its braces close.
+    Invalid(usize),
+    /// A brace in running text.
     Nothing,
 }
 
@@ -134,8 +141,37 @@ fn object_at(text: &str) -> Parsed {
     match stream.next() {
         Some(Ok(object)) => Parsed::Object(object, stream.byte_offset().max(1)),
         Some(Err(error)) if error.is_eof() => Parsed::CutOff,
+        _ if begins_with_a_key(&text[1..]) => Parsed::Invalid(length_of_braces(text)),
         _ => Parsed::Nothing,
     }
+}
+
+/// `"title"`, `'title'` or `title:`, as models write keys.
+fn begins_with_a_key(text: &str) -> bool {
+    let text = text.trim_start();
+    let name = text.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+    text.starts_with(['"', '\'']) || (name.len() < text.len() && name.trim_start().starts_with(':'))
+}
+
+/// Up to where the first brace is closed, or to the end.
+fn length_of_braces(text: &str) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in text.bytes().enumerate() {
+        match c {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            b'{' if !quoted => depth += 1,
+            b'}' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -151,7 +187,7 @@ mod tests {
         Schemas::default().check_for(&schema).unwrap()
     }
 
-    fn of(content: &str) -> Result<Value, &'static str> {
+    fn of(content: &str) -> Result<Value, Class> {
         let answer = Answer {
             content: content.into(),
             ..Answer::default()
@@ -177,22 +213,36 @@ mod tests {
 
     #[test]
     fn what_is_missing_has_a_class() {
-        assert_eq!(of(""), Err("empty"));
-        assert_eq!(of("  \n"), Err("empty"));
-        assert_eq!(of("<think>{\"title\": \"x\"}"), Err("empty"));
-        assert_eq!(of("I cannot do that."), Err("not_json"));
-        assert_eq!(of("{\"title\": 7}"), Err("schema"));
-        assert_eq!(of("{\"title\": \"cut o"), Err("truncated"));
-        assert_eq!(of("[\"title\"]"), Err("not_json"));
-        assert_eq!(of("{\"title\": \"\\ud800\"}"), Err("not_json"));
+        assert_eq!(of(""), Err(Class::Empty));
+        assert_eq!(of("  \n"), Err(Class::Empty));
+        assert_eq!(of("<think>{\"title\": \"x\"}"), Err(Class::Empty));
+        assert_eq!(of("I cannot do that."), Err(Class::NotJson));
+        assert_eq!(of("{\"title\": 7}"), Err(Class::Schema));
+        assert_eq!(of("{\"title\": \"cut o"), Err(Class::Truncated));
+        assert_eq!(of("[\"title\"]"), Err(Class::NotJson));
+        assert_eq!(of("{\"title\": \"\\ud800\"}"), Err(Class::NotJson));
     }
 
     #[test]
     fn nothing_is_taken_from_inside_of_a_cut_off_object() {
         assert_eq!(
             of("{\"quest\": {\"title\": \"inner\"}, \"more\": \"cut"),
-            Err("truncated")
+            Err(Class::Truncated)
         );
+    }
+
+    #[test]
+    fn nothing_is_taken_from_inside_of_an_object_that_is_not_valid() {
+        for text in [
+            "{\"quest\": {\"title\": \"inner\"}, oops}",
+            "{quest: {\"title\": \"inner\"}}",
+            "{'quest': {\"title\": \"inner\"}}",
+            "{\"quest\": {\"title\": \"inner\"}, \"b\": 'x'",
+        ] {
+            assert_eq!(of(text), Err(Class::NotJson), "{text}");
+        }
+        let corrected = "{title: oops} I mean {\"title\": \"x\"} {it}";
+        assert_eq!(of(corrected), Ok(json!({"title": "x"})));
     }
 
     #[test]
@@ -209,7 +259,7 @@ mod tests {
             reasoning,
             cut_off: false,
         };
-        assert_eq!(item(&answer, &check()).unwrap_err().class, "not_json");
+        assert_eq!(item(&answer, &check()).unwrap_err().class, Class::NotJson);
     }
 
     #[test]
@@ -225,16 +275,16 @@ mod tests {
             cut_off: true,
             ..Answer::default()
         };
-        assert_eq!(item(&answer, &check()).unwrap_err().class, "truncated");
+        assert_eq!(item(&answer, &check()).unwrap_err().class, Class::Truncated);
     }
 
     /// Each of these would take hours if every brace were tried to its end.
     #[test]
     fn hostile_nesting_comes_to_an_end() {
         for (text, class) in [
-            ("{\"a\":".repeat(LONGEST / 5), "not_json"),
-            ("{".repeat(LONGEST), "not_json"),
-            ("{\"a\":[".repeat(LONGEST / 6), "not_json"),
+            ("{\"a\":".repeat(LONGEST / 5), Class::NotJson),
+            ("{".repeat(LONGEST), Class::NotJson),
+            ("{\"a\":[".repeat(LONGEST / 6), Class::NotJson),
         ] {
             assert_eq!(of(&text), Err(class), "{}…", &text[..6]);
         }

@@ -15,6 +15,8 @@ mod listen;
 mod logging;
 mod metrics;
 mod redact;
+mod rejection;
+mod retry;
 mod schema;
 mod serve;
 mod settings;

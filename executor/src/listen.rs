@@ -1,10 +1,10 @@
 //! Hears the database's NOTIFY, on a connection of its own, and proves that it does.
 //!
 //! Through a transaction pooler LISTEN is answered well and nothing ever arrives. So after each
-//! LISTEN a notification is sent from another connection; only when it arrives is the ear trusted.
+//! LISTEN a notification is sent from another connection; only when it arrives is the ear trusted, and
+//! after a while of silence it has to prove itself again: a socket may be half open by then.
 //! Then that session is ours alone, and stands for this executor's life: the database sees it end.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +12,16 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client};
 use uuid::Uuid;
 
-use crate::door::{Door, DoorError, Parameter, advice};
+use crate::door::{Away, Connection, Door, DoorError, Parameter, advice};
+use crate::retry::{self, Backoff};
 
 /// What a payload begins with that tests the channel and calls nobody to work.
 const ECHO: &str = "echo ";
 const ECHO_BOUND: Duration = Duration::from_secs(5);
 /// A deaf connection may have been made through a pooler that is gone by then.
 const DEAF_PAUSE: Duration = Duration::from_secs(300);
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// How the ear is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,10 +40,18 @@ pub struct Listener {
 }
 
 impl Listener {
-    pub fn start(door: Door, executor: Uuid) -> Self {
+    /// `silence`: after so long without a word the ear has to prove itself again.
+    pub fn start(door: Door, executor: Uuid, silence: Duration) -> Self {
         let heard = Arc::new(Notify::new());
         let (tell, ear) = watch::channel(Ear::Connecting);
-        let task = tokio::spawn(listen_for_ever(door, executor, Arc::clone(&heard), tell));
+        let task = Task {
+            door,
+            executor,
+            silence,
+            heard: Arc::clone(&heard),
+            tell,
+        };
+        let task = tokio::spawn(task.listen_for_ever());
         Self { heard, ear, task }
     }
 
@@ -66,51 +72,77 @@ impl Drop for Listener {
     }
 }
 
-async fn listen_for_ever(door: Door, executor: Uuid, heard: Arc<Notify>, tell: watch::Sender<Ear>) {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let (ear, wait) = match listen(&door, executor, &heard, &tell).await {
-            Ok(Ear::Deaf) => (Ear::Deaf, DEAF_PAUSE),
-            Ok(_) => (Ear::Connecting, FIRST_PAUSE),
-            Err(error) => {
-                tracing::debug!(%error, "cannot listen");
-                (Ear::Connecting, pause)
+struct Task {
+    door: Door,
+    executor: Uuid,
+    silence: Duration,
+    heard: Arc<Notify>,
+    tell: watch::Sender<Ear>,
+}
+
+impl Task {
+    async fn listen_for_ever(self) {
+        let mut backoff = Backoff::new(retry::LISTEN);
+        let mut silent = None;
+        loop {
+            let (ear, wait) = match self.listen(&mut backoff, &mut silent).await {
+                Ok(()) => (Ear::Deaf, DEAF_PAUSE),
+                Err(error) => {
+                    tracing::debug!(%error, "cannot listen");
+                    (Ear::Connecting, backoff.pause())
+                }
+            };
+            self.tell.send_replace(ear);
+            sleep(wait).await;
+        }
+    }
+
+    /// Until the connection ends; Ok when it turns out to be deaf. One that has gone silent may only be slow,
+    /// and its end would be taken for ours: it is kept until another one stands for us.
+    async fn listen(&self, backoff: &mut Backoff, silent: &mut Option<Ears>) -> Result<(), DoorError> {
+        let mut ears = Ears::open(&self.door).await?;
+        if ears.prove(&self.door, &self.heard).await?.is_none() {
+            let remedy = advice::for_deafness(self.door.pool().target());
+            tracing::warn!(
+                remedy,
+                "notifications do not arrive, as through a transaction pooler: the queue is polled more often instead"
+            );
+            *silent = None;
+            return Ok(());
+        }
+        if let Err(error) = ears.show_presence(&self.door, self.executor).await {
+            // Then the end of a lease tells of our end, as ever.
+            tracing::debug!(%error, "this executor's life is not watched");
+        }
+        self.tell.send_replace(Ear::Hears);
+        backoff.reset();
+        self.heard.notify_one();
+        *silent = None;
+        let ended = self.hear(&mut ears).await;
+        *silent = Some(ears);
+        Err(ended)
+    }
+
+    /// For as long as something is heard, be it an echo.
+    async fn hear(&self, ears: &mut Ears) -> DoorError {
+        loop {
+            match timeout(self.silence, ears.next()).await {
+                Ok(Some(payload)) if payload.starts_with(ECHO) => {}
+                Ok(Some(_)) => self.heard.notify_one(),
+                Ok(None) => return cut(),
+                Err(_) => match ears.prove(&self.door, &self.heard).await {
+                    Ok(Some(_)) => {}
+                    // Not deaf yet: that is for a new connection to say.
+                    Ok(None) => return cut(),
+                    Err(error) => return error,
+                },
             }
-        };
-        tell.send_replace(ear);
-        sleep(wait).await;
-        pause = (wait * 2).min(LONGEST_PAUSE);
+        }
     }
 }
 
-/// Until the connection ends, or turns out to be deaf.
-async fn listen(
-    door: &Door,
-    executor: Uuid,
-    heard: &Notify,
-    tell: &watch::Sender<Ear>,
-) -> Result<Ear, DoorError> {
-    let mut ears = Ears::open(door).await?;
-    if ears.prove(door, heard).await?.is_none() {
-        let remedy = advice::for_deafness(door.pool().target());
-        tracing::warn!(
-            remedy,
-            "notifications do not arrive, as through a transaction pooler: the queue is polled more often instead"
-        );
-        return Ok(Ear::Deaf);
-    }
-    if let Err(error) = ears.show_presence(door, executor).await {
-        // Then the end of a lease tells of our end, as ever.
-        tracing::debug!(%error, "this executor's life is not watched");
-    }
-    tell.send_replace(Ear::Hears);
-    heard.notify_one();
-    while let Some(payload) = ears.next().await {
-        if !payload.starts_with(ECHO) {
-            heard.notify_one();
-        }
-    }
-    Ok(Ear::Connecting)
+fn cut() -> DoorError {
+    DoorError::Unreachable(Away::Cut, "the connection ended, or has gone silent".into())
 }
 
 /// How long a notification takes to arrive; None when it does not.
@@ -119,52 +151,35 @@ pub async fn echo(door: &Door) -> Result<Option<Duration>, DoorError> {
 }
 
 struct Ears {
-    /// Its connection lives as long as it does.
-    client: Client,
+    connection: Connection,
     payloads: mpsc::UnboundedReceiver<String>,
 }
 
 impl Ears {
     async fn open(door: &Door) -> Result<Self, DoorError> {
-        let pool = door.pool();
-        let opened = timeout(pool.bound(), Self::connect(door)).await;
-        opened.map_err(|_| {
-            DoorError::Unreachable(format!("no connection within {} s", pool.bound().as_secs_f64()))
-        })?
+        let bound = door.pool().bound();
+        let opened = timeout(bound, Self::connect(door)).await;
+        opened.map_err(|_| DoorError::late(bound))?
     }
 
     async fn connect(door: &Door) -> Result<Self, DoorError> {
-        let pool = door.pool();
-        let connected = pool.target().config.connect(pool.tls()).await;
-        let (client, mut connection) =
-            connected.map_err(|error| DoorError::from_connecting(&error, pool.target()))?;
         let (hand_on, payloads) = mpsc::unbounded_channel();
-        tokio::spawn(async move {
-            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
-                if let AsyncMessage::Notification(notification) = message
-                    && hand_on.send(notification.payload().to_owned()).is_err()
-                {
-                    return;
-                }
-            }
-        });
-        client
-            .batch_execute("listen worker_jobs")
-            .await
-            .map_err(|error| DoorError::from_driver(&error))?;
-        Ok(Self { client, payloads })
+        let mut connection = door.pool().hearing(hand_on).await?;
+        let listening = connection.client().batch_execute("listen worker_jobs").await;
+        listening.map_err(|error| DoorError::from_driver(&error))?;
+        connection.at_rest();
+        Ok(Self { connection, payloads })
     }
 
     /// From now on the end of this session is the end of `executor`.
-    async fn show_presence(&self, door: &Door, executor: Uuid) -> Result<(), DoorError> {
+    async fn show_presence(&mut self, door: &Door, executor: Uuid) -> Result<(), DoorError> {
         let sql = "select worker.show_presence($1)";
         let parameters: [Parameter<'_>; 1] = [(&executor, Type::UUID)];
-        let asked = self.client.query_typed(sql, &parameters);
-        match timeout(door.pool().bound(), asked).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => Err(DoorError::from_driver(&error)),
-            Err(_) => Err(DoorError::Unreachable("no answer in time".into())),
-        }
+        let asked = self.connection.client().query_typed(sql, &parameters);
+        let bound = door.pool().bound();
+        let answer = timeout(bound, asked).await.map_err(|_| DoorError::late(bound))?;
+        self.connection.at_rest();
+        answer.map(drop).map_err(|error| DoorError::from_driver(&error))
     }
 
     /// None when the connection has ended.
@@ -184,9 +199,7 @@ impl Ears {
                 heard.notify_one();
             }
             // Not deaf: the next connection may hear.
-            Err(DoorError::Unreachable(
-                "the connection ended before a notification arrived".into(),
-            ))
+            Err(cut())
         };
         timeout(ECHO_BOUND, arrival).await.unwrap_or(Ok(None))
     }

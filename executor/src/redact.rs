@@ -9,10 +9,16 @@ use std::io::{self, Write};
 use std::sync::{PoisonError, RwLock};
 
 const MASK: &str = "***";
-/// Shorter secrets would mask half of every message; nobody can guess anything from them anyway.
-const SHORTEST: usize = 3;
+/// Shorter secrets, and short ones of letters alone, may be ordinary words: "postgres" would mask half the log.
+/// They are masked only where a secret stands.
+const SHORTEST: usize = 8;
+const SHORTEST_OF_LETTERS: usize = 16;
+/// What stands before a secret, in lower case, with blanks, quotes, `=` and `:` in between.
+const BEFORE_A_SECRET: [&str; 7] = ["password", "passwd", "pwd", "bearer", "key", "token", "secret"];
 
 static SECRETS: RwLock<Vec<String>> = RwLock::new(Vec::new());
+/// Names that everybody may read: whoever takes one for a password does not hide it by that.
+static NAMES: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
 /// A setting that must never be printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +45,7 @@ impl fmt::Debug for Secret {
 
 /// Masks `text` from now on, wherever it turns up.
 pub fn keep_secret(text: &str) {
-    if text.len() < SHORTEST {
+    if text.is_empty() {
         return;
     }
     // In a JSON log line a quote or backslash inside of it looks different.
@@ -55,29 +61,72 @@ pub fn keep_secret(text: &str) {
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
 }
 
+/// `name` (of a user, of a database) is told to people, also where a password is the same.
+pub fn keep_name(name: &str) {
+    let mut names = NAMES.write().unwrap_or_else(PoisonError::into_inner);
+    if !names.iter().any(|known| known == name) {
+        names.push(name.to_owned());
+    }
+}
+
 /// `text` without any registered secret and without passwords in URLs.
 pub fn clean(text: &str) -> String {
-    let mut text = mask_url_passwords(text);
+    let mut text = mask_urls(text);
+    let names = NAMES.read().unwrap_or_else(PoisonError::into_inner);
     for secret in SECRETS.read().unwrap_or_else(PoisonError::into_inner).iter() {
         if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), MASK);
+            text = if is_like_a_word(secret) || names.contains(secret) {
+                mask_in_place(&text, secret)
+            } else {
+                text.replace(secret.as_str(), MASK)
+            };
         }
     }
     text
 }
 
-/// `scheme://user:password@host` becomes `scheme://user:***@host`, for secrets nobody registered.
-fn mask_url_passwords(text: &str) -> String {
+fn is_like_a_word(secret: &str) -> bool {
+    let length = secret.chars().count();
+    length < SHORTEST || length < SHORTEST_OF_LETTERS && secret.chars().all(char::is_alphabetic)
+}
+
+/// Masks `secret` where a secret stands: as a whole word behind "password=", "Bearer" and the like.
+fn mask_in_place(text: &str, secret: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let (before, behind) = (&rest[..at], &rest[at + secret.len()..]);
+        out.push_str(before);
+        let head = out.trim_end_matches(|c: char| c.is_whitespace() || "=:\"'".contains(c));
+        let separated = head.len() < out.len();
+        let head = head.to_lowercase();
+        let announced = separated && BEFORE_A_SECRET.iter().any(|word| head.ends_with(word));
+        let ends = !behind.starts_with(|c: char| c.is_alphanumeric());
+        out.push_str(if announced && ends { MASK } else { secret });
+        rest = behind;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// `scheme://user:password@host` becomes `scheme://user:***@host`, for secrets nobody registered. In front of
+/// a web address there may be a key instead of a user: nothing of that is shown.
+fn mask_urls(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
+        let web = head.ends_with("http://") || head.ends_with("https://");
         let end = tail
             .find(|c: char| c.is_whitespace() || "/'\"`<>".contains(c))
             .unwrap_or(tail.len());
         let authority = &tail[..end];
         match (authority.find(':'), authority.rfind('@')) {
+            (_, Some(at)) if web => {
+                out.push_str(MASK);
+                out.push_str(&authority[at..]);
+            }
             // The word itself stands in examples of what is allowed.
             (Some(colon), Some(at)) if colon < at && &authority[colon + 1..at] != "password" => {
                 out.push_str(&authority[..=colon]);
@@ -139,9 +188,42 @@ mod tests {
         );
         assert_eq!(
             clean("http://a:b@c/d and http://plain:80/x"),
-            "http://a:***@c/d and http://plain:80/x"
+            "http://***@c/d and http://plain:80/x"
         );
         assert_eq!(clean("postgres://u:p@ss@host/db"), "postgres://u:***@host/db");
+    }
+
+    #[test]
+    fn a_key_before_a_web_address_is_masked_too() {
+        assert_eq!(
+            clean("POST https://sk-key@host/v1 failed"),
+            "POST https://***@host/v1 failed"
+        );
+    }
+
+    #[test]
+    fn a_password_that_is_a_word_is_masked_only_where_a_password_stands() {
+        for word in ["postgres", "llama", "wonderful"] {
+            keep_secret(word);
+            let told = format!("database \"{word}\", user \"{word}\" and a {word} model");
+            assert_eq!(clean(&told), told);
+            assert_eq!(
+                clean(&format!("host=h password={word} x")),
+                "host=h password=*** x"
+            );
+            assert_eq!(
+                clean(&format!("password '{word}', key: {word}")),
+                "password '***', key: ***"
+            );
+            assert_eq!(
+                clean(&format!("Authorization: Bearer {word}")),
+                "Authorization: Bearer ***"
+            );
+        }
+        keep_secret("keeper-of-2024");
+        assert_eq!(clean("user keeper-of-2024"), "user ***");
+        keep_name("keeper-of-2024");
+        assert_eq!(clean("user keeper-of-2024"), "user keeper-of-2024");
     }
 
     #[test]

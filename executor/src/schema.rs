@@ -45,10 +45,28 @@ impl Schemas {
 }
 
 /// A number that tells schemas apart.
-pub fn fingerprint(schema: &Value) -> u64 {
+fn fingerprint(schema: &Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     schema.to_string().hash(&mut hasher);
     hasher.finish()
+}
+
+/// A number for what an item's schema has in common with those of other items of its kind: fields and types,
+/// and none of the bounds and choices that differ from item to item.
+pub fn shape_of(schema: &Value) -> u64 {
+    fingerprint(&shape(schema))
+}
+
+fn shape(schema: &Value) -> Value {
+    match schema {
+        // What is an object is a part of the schema, or a field; all else but the type is a bound.
+        Value::Object(map) => map
+            .iter()
+            .filter(|(name, part)| part.is_object() || *name == "type")
+            .map(|(name, part)| (name.clone(), shape(part)))
+            .collect(),
+        other => other.clone(),
+    }
 }
 
 fn compile(schema: &Value) -> Result<Check, SchemaError> {
@@ -135,6 +153,18 @@ mod tests {
         let schemas = Schemas::default();
         assert!(schemas.check_for(&json!({"type": 7})).is_err());
         assert_eq!(schemas.check_for(&Value::Null).unwrap().problem(&json!({})), None);
+    }
+
+    #[test]
+    fn items_of_a_kind_have_one_shape() {
+        let of = |field: Value| shape_of(&json!({"properties": {"type": field}, "required": ["type"]}));
+        let plain = of(json!({"type": "string"}));
+        assert_eq!(of(json!({"type": "string", "enum": ["ruin", "cave"]})), plain);
+        assert_eq!(
+            of(json!({"type": "string", "maxLength": 7, "const": "x", "description": "y"})),
+            plain
+        );
+        assert_ne!(of(json!({"type": "integer"})), plain);
     }
 
     #[test]

@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use crate::commands::Failure;
 use crate::engine::Tools;
 use crate::metrics;
+use crate::metrics::stock::StockTaker;
+use crate::vitals::Vitals;
 
 /// A port that is ours.
 pub struct Listening {
@@ -37,27 +39,38 @@ impl Listening {
     }
 
     pub async fn answer(self, tools: Arc<Tools>) {
+        let known = Known {
+            stock: Arc::new(StockTaker::start(tools.door.clone())),
+            vitals: Arc::clone(&tools.vitals),
+        };
         let router = Router::new()
             .route("/health", get(health))
             .route("/metrics", get(numbers))
-            .with_state(tools);
+            .with_state(known);
         if let Err(error) = axum::serve(self.listener, router).await {
             tracing::error!(%error, "/health is not answered any more");
         }
     }
 }
 
-async fn health(State(tools): State<Arc<Tools>>) -> impl IntoResponse {
-    let (well, body) = tools.vitals.health();
+/// Both are answered from what is known, never by asking.
+#[derive(Clone)]
+struct Known {
+    stock: Arc<StockTaker>,
+    vitals: Arc<Vitals>,
+}
+
+async fn health(State(known): State<Known>) -> impl IntoResponse {
+    let (well, body) = known.vitals.health();
     let status = if well {
         StatusCode::OK
     } else {
-        StatusCode::INTERNAL_SERVER_ERROR
+        StatusCode::SERVICE_UNAVAILABLE
     };
     (status, [(header::CACHE_CONTROL, "no-store")], Json(body))
 }
 
-async fn numbers(State(tools): State<Arc<Tools>>) -> impl IntoResponse {
-    let text = metrics::render(&tools.vitals, &metrics::stock(&tools.door).await);
+async fn numbers(State(known): State<Known>) -> impl IntoResponse {
+    let text = metrics::render(&known.vitals, &known.stock.stock().await);
     ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text)
 }

@@ -37,6 +37,11 @@ impl TlsMode {
         })
     }
 
+    /// Rather no connection than one without encryption.
+    pub fn insists(self) -> bool {
+        matches!(self, Self::Require | Self::VerifyCa | Self::VerifyFull)
+    }
+
     pub fn for_driver(self) -> tokio_postgres::config::SslMode {
         use tokio_postgres::config::SslMode;
         match self {

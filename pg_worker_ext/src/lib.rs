@@ -1,34 +1,25 @@
 //! The native layer of pg_worker_ext: what SQL cannot do.
 //!
-//! - [`wake`]: the trigger function that wakes the background worker when a transaction commits;
-//! - [`accept`]: the trigger that takes plain jobs quickly, with [`parameters`] for what surely fits;
-//! - [`launcher`]: finds the databases that have the extension and keeps a worker in each, with
-//!   [`roster`] for its notes;
-//! - [`background`]: the background worker of one database, with [`schedule`] for its timing and
-//!   [`owner`] and [`transaction`] for the ways in which it touches the database;
-//! - [`step_aside`]: lets DROP DATABASE and its like through;
-//! - [`slots`]: the shared memory that connects them, [`process`]: what their processes share;
-//! - [`validate`]: JSON Schema validation, with [`jsonb`] for its arguments; [`info`]: what the library tells of itself;
-//! - [`settings`]: the settings `pg_worker_ext.*`.
+//! - [`session`]: what an ordinary session tells: that something was committed, that an executor's session has ended;
+//! - [`launcher`]: starts background workers where there is something to do;
+//! - [`worker`]: the background worker of one database;
+//! - [`shmem`]: the shared memory that connects them, [`process`]: the process we are in, [`moment`]: its clock;
+//! - [`json_schema`]: JSON Schema validation; [`info`]: what the library tells of itself;
+//! - [`gucs`]: the settings `pg_worker_ext.*`.
 //!
 //! The domain (tables, queue, pools, kinds) is SQL: see the folder `sql/`.
 
-mod accept;
-mod background;
+#![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
+
+mod gucs;
 mod info;
-mod jsonb;
+mod json_schema;
 mod launcher;
-mod owner;
-mod parameters;
+mod moment;
 mod process;
-mod roster;
-mod schedule;
-mod settings;
-mod slots;
-mod step_aside;
-mod transaction;
-mod validate;
-mod wake;
+mod session;
+mod shmem;
+mod worker;
 
 use pgrx::prelude::*;
 
@@ -44,12 +35,17 @@ const _: &str = include_str!("../../sql/extension.sql");
 #[pg_guard]
 #[allow(non_snake_case, reason = "the server looks for this name")]
 pub extern "C-unwind" fn _PG_init() {
-    settings::register();
-    let preloading = unsafe { pg_sys::process_shared_preload_libraries_in_progress };
+    gucs::register();
+    // SAFETY: flags of this process, set by the server before it loads a library.
+    let (preloading, upgrading) = unsafe {
+        (
+            pg_sys::process_shared_preload_libraries_in_progress,
+            pg_sys::IsBinaryUpgrade,
+        )
+    };
     // pg_upgrade starts the server to copy catalogs: nothing of ours may touch them then.
-    if preloading && !unsafe { pg_sys::IsBinaryUpgrade } {
-        slots::register();
-        step_aside::register();
+    if preloading && !upgrading {
+        shmem::register();
         launcher::register();
     }
 }

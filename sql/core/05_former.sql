@@ -1,6 +1,9 @@
 -- Functions that were here before: those of the guide's own migration make room, those of the single file are
 -- taken over by the extension.
 
+-- Functions of earlier versions that are gone.
+drop function if exists worker.require_right(text, text);
+
 -- @extension-only
 do $$
 declare

@@ -87,12 +87,55 @@ return ('x' || substr(md5(p_text), 1, 12))::bit(48)::bigint;
 comment on function worker.number_from_hash(text) is
 'A number from 0 to 2^48-1 that depends on the text alone: the seed of everything that must come out the same again. It stays below 2^53, so that JSON readers keep it exact.';
 
+create or replace function worker.title_words(p_title text) returns text
+-- The letters of a script are letters in a database of locale C too, where lower() and [:alnum:] know those of ASCII
+-- alone. So what is taken out is named, and so are the capitals. PL/pgSQL, because its plans are kept.
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_title text := p_title;
+begin
+  -- normalize() exists for UTF8 databases only
+  if getdatabaseencoding() = 'UTF8' then
+    v_title := normalize(v_title, nfkc);
+  end if;
+  -- Joiners and variation selectors are part of their character; control characters, blanks and punctuation (of ASCII,
+  -- Latin-1, of all languages, of CJK) stand between words.
+  v_title := regexp_replace(v_title, '[\u00ad\u200b-\u200f\u2060\ufe00-\ufe0f\ufeff]', '', 'g');
+  v_title := regexp_replace(v_title, '[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00a9\u00ab-\u00b4\u00b6-\u00b9\u00bb-\u00bf'
+                                     '\u00d7\u00f7\u060c\u061b\u061f\u066a-\u066d\u06d4\u0964\u0965\u1680\u2000-\u206f\u2e00-\u2e7f\u3000-\u303f\u30fb]+', ' ', 'g');
+  return btrim(translate(lower(v_title collate "C"),
+    'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖØÙÚÛÜÝÞĀĂĄĆĈĊČĎĐĒĔĖĘĚĜĞĠĢĤĦĨĪĬĮĲĴĶĹĻĽĿŁŃŅŇŊŌŎŐŒŔŖŘŚŜŞŠŢŤŦŨŪŬŮŰŲŴŶŸŹŻŽΆΈΉΊΌΎΏΑ'
+         || 'ΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΪΫЀЁЂЃЄЅІЇЈЉЊЋЌЍЎЏАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯѠѢѤѦѨѪѬѮѰѲѴѶѸѺѼѾҀҊҌҎҐҒҔҖҘҚҜ'
+         || 'ҞҠҢҤҦҨҪҬҮҰҲҴҶҸҺҼҾӀӁӃӅӇӉӋӍӐӒӔӖӘӚӜӞӠӢӤӦӨӪӬӮӰӲӴӶӸӺӼӾԱԲԳԴԵԶԷԸԹԺԻԼԽԾԿՀՁՂՃՄՅՆՇՈՉՊՋՌՍՎՏՐՑՒՓՔՕՖḀḂḄḆḈḊḌḎḐḒḔḖḘ'
+         || 'ḚḜḞḠḢḤḦḨḪḬḮḰḲḴḶḸḺḼḾṀṂṄṆṈṊṌṎṐṒṔṖṘṚṜṞṠṢṤṦṨṪṬṮṰṲṴṶṸṺṼṾẀẂẄẆẈẊẌẎẐẒẔẞẠẢẤẦẨẪẬẮẰẲẴẶẸẺẼẾỀỂỄỆỈỊỌỎỐỒỔỖỘỚỜỞỠỢỤỦỨ'
+         || 'ỪỬỮỰỲỴỶỸỺỼỾ',
+    'àáâãäåæçèéêëìíîïðñòóôõöøùúûüýþāăąćĉċčďđēĕėęěĝğġģĥħĩīĭįĳĵķĺļľŀłńņňŋōŏőœŕŗřśŝşšţťŧũūŭůűųŵŷÿźżžάέήίόύώα'
+         || 'βγδεζηθικλμνξοπρστυφχψωϊϋѐёђѓєѕіїјљњћќѝўџабвгдежзийклмнопрстуфхцчшщъыьэюяѡѣѥѧѩѫѭѯѱѳѵѷѹѻѽѿҁҋҍҏґғҕҗҙқҝ'
+         || 'ҟҡңҥҧҩҫҭүұҳҵҷҹһҽҿӏӂӄӆӈӊӌӎӑӓӕӗәӛӝӟӡӣӥӧөӫӭӯӱӳӵӷӹӻӽӿաբգդեզէըթժիլխծկհձղճմյնշոչպջռսվտրցւփքօֆḁḃḅḇḉḋḍḏḑḓḕḗḙ'
+         || 'ḛḝḟḡḣḥḧḩḫḭḯḱḳḵḷḹḻḽḿṁṃṅṇṉṋṍṏṑṓṕṗṙṛṝṟṡṣṥṧṩṫṭṯṱṳṵṷṹṻṽṿẁẃẅẇẉẋẍẏẑẓẕßạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứ'
+         || 'ừửữựỳỵỷỹỻỽỿ'));
+end $$;
+comment on function worker.title_words(text) is
+'The words of a title, lower case, a blank between them, without punctuation: the same in every locale.';
+
 create or replace function worker.title_key(p_title text) returns text
-language sql immutable parallel safe set search_path = pg_catalog, pg_temp
--- normalize() exists for UTF8 databases only
-return regexp_replace(
-  regexp_replace(lower(case when getdatabaseencoding() = 'UTF8' then normalize(p_title, nfkc) else p_title end),
-                 '^\s*(the|a|an)\s+', ''),
-  '[^[:alnum:]]+', '', 'g');
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  v_words text := worker.title_words(p_title);
+begin
+  -- A title of nothing but punctuation stands for itself.
+  return coalesce(nullif(replace(regexp_replace(v_words, '^(the|a|an) ', ''), ' ', ''), ''), md5(p_title));
+end $$;
 comment on function worker.title_key(text) is
-'The title as the duplicate gate sees it: lower case, no article in front, letters and digits only.';
+'The title as the duplicate gate sees it: lower case, no article in front, no blanks and no punctuation.';
+
+create or replace function worker.word_count(p_text text) returns integer
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select count(*) from regexp_split_to_table(p_text, '\s+') w where w <> '')
+    -- Thai, Lao, Burmese, Khmer, Japanese and Chinese are written without blanks: two characters to a word.
+    + length(regexp_replace(p_text, '[^\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff'
+                                    '\U00020000-\U0003ffff]', '', 'g')) / 2;
+end $$;
+comment on function worker.word_count(text) is
+'How many words a text has, also in languages that are written without blanks between them; NULL for NULL.';

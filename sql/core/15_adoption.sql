@@ -98,13 +98,12 @@ begin
   loop
     if v_role.writes then
       -- This policy is how worker.grant_known_roles() knows a backend.
-      if not exists (select from pg_policy where polrelid = 'public.worker_jobs'::regclass
-                        and polname = left('pg_worker_ext ' || v_role.name, 63)) then
+      if not worker.has_policy('public.worker_jobs', worker.role_oid(v_role.name)) then
         execute format('create policy %I on public.worker_jobs to %I using (true) with check (true)',
-                       left('pg_worker_ext ' || v_role.name, 63), v_role.name);
+                       worker.policy_name('pg_worker_ext', v_role.name), v_role.name);
       end if;
     else
-      execute format('create policy %I on %s for select to %I using (true)', left('pg_worker_ext reads ' || v_role.name, 63), p_former, v_role.name);
+      execute format('create policy %I on %s for select to %I using (true)', worker.policy_name('pg_worker_ext reads', v_role.name), p_former, v_role.name);
     end if;
   end loop;
 end $$;

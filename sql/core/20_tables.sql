@@ -91,7 +91,7 @@ begin
     ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
     comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
     comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
-    comment on column public.worker_jobs.run_at is 'Not before this time.';
+    comment on column public.worker_jobs.run_at is 'Not before this time; infinity: not until it is given another.';
     comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
     comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
     comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
@@ -269,6 +269,17 @@ end $$;
 comment on function worker.setup_pool(text) is
 'Gives a table the columns that every pool has. Part of worker.setup().';
 
+create or replace function worker.item_returned() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  -- The next to claim it is somebody else: the request that had it must not find it again.
+  new.request_id := null;
+  new.used_at := null;
+  return new;
+end $$;
+comment on function worker.item_returned() is
+'Trigger: an item that is set back to unused, also by a plain UPDATE, belongs to no request any more.';
+
 create or replace function worker.setup_pool_triggers(p_table text) returns void
 language plpgsql strict set search_path = pg_catalog, pg_temp as $$
 declare
@@ -278,6 +289,8 @@ begin
     return;
   end if;
   execute format('create or replace trigger pool_used after update of used on %s for each statement execute function worker.wake(''pools'')', v_table);
+  execute format('create or replace trigger item_returned before update of used on %s
+                    for each row when (old.used and not new.used) execute function worker.item_returned()', v_table);
   execute format('create or replace trigger pool_deleted after delete on %s for each statement execute function worker.wake(''pools'')', v_table);
 end $$;
 comment on function worker.setup_pool_triggers(text) is

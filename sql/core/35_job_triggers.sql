@@ -3,39 +3,54 @@
 create or replace function worker.job_inserted() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-  v_kind record;
+  v_kind text;
+  v_rules jsonb;
+  v_scope text;
+  v_batch integer;
 begin
-  select k.parameters, k.scope_parameter, coalesce(p.batch_size, k.batch_size, 1) as batch_size
-    into v_kind
-    from worker.kinds k left join public.content_pools p on p.kind = k.kind
-   where k.job_type = new.job_type;
+  -- Into plain variables, and the pool only where it is needed: most of what this costs is these two queries.
+  select k.kind, k.parameters, k.scope_parameter, k.batch_size into v_kind, v_rules, v_scope, v_batch
+    from worker.kinds k where k.job_type = new.job_type;
   if not found and new.job_type is distinct from 'check_all_pools' then
     perform worker.refuse('job_type', new.job_type,
       (select string_agg(t, ', ' order by t) from (select job_type from worker.kinds union select 'check_all_pools') x(t)));
   end if;
-  new.parameters := coalesce(new.parameters, '{}');
-  perform worker.check_parameters(coalesce(v_kind.parameters, '{}'), new.parameters);
-  new.priority := coalesce(new.priority, 5);
-  if new.priority not between 1 and 10 then
-    perform worker.refuse('priority', new.priority::text, 'an integer from 1 (most urgent) to 10');
+  v_rules := coalesce(v_rules, '{}');
+  new.parameters := worker.accepted_parameters(v_rules, coalesce(new.parameters, '{}'));
+  if new.run_at = '-infinity' then
+    perform worker.refuse('run_at', new.run_at::text, 'a time, infinity for a job that waits until it is given one, or NULL for now');
   end if;
-  if new.dedupe_key = '' or length(new.dedupe_key) > 500 then
-    perform worker.refuse('dedupe_key', new.dedupe_key, 'a text of 1 to 500 characters, or NULL');
+  if tg_op = 'INSERT' then
+    new.priority := coalesce(new.priority, 5);
+    if new.priority not between 1 and 10 then
+      perform worker.refuse('priority', new.priority::text, 'an integer from 1 (most urgent) to 10');
+    end if;
+    if new.dedupe_key = '' or length(new.dedupe_key) > 500 then
+      perform worker.refuse('dedupe_key', new.dedupe_key, 'a text of 1 to 500 characters, or NULL');
+    end if;
+    new.run_at := coalesce(new.run_at, clock_timestamp());
+    if new.status = 'running' then
+      new.lease_token := coalesce(new.lease_token, gen_random_uuid());
+      new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '30 minutes');
+      new.started_at := coalesce(new.started_at, now());
+    elsif new.status <> 'pending' then
+      new.completed_at := coalesce(new.completed_at, now());
+    end if;
+  elsif new.status <> 'pending' or (new.parameters -> 'count') is not distinct from (old.parameters -> 'count') then
+    -- An executor may have been told already what is asked for.
+    return new;
   end if;
-  new.run_at := coalesce(new.run_at, clock_timestamp());
-  new.asked := coalesce((new.parameters ->> 'count')::int, v_kind.batch_size, 1);
-  if new.status = 'running' then
-    new.lease_token := coalesce(new.lease_token, gen_random_uuid());
-    new.lease_expires_at := coalesce(new.lease_expires_at, now() + interval '30 minutes');
-    new.started_at := coalesce(new.started_at, now());
+  new.asked := coalesce((new.parameters ->> 'count')::int, 1);
+  if v_rules ? 'count' and new.parameters ->> 'count' is null then
+    new.asked := coalesce((select p.batch_size from public.content_pools p where p.kind = v_kind), v_batch, 1);
   end if;
-  if v_kind.scope_parameter = 'campaign_seed' then
+  if v_scope = 'campaign_seed' then
     insert into worker.campaigns (campaign_seed) values (new.parameters ->> 'campaign_seed') on conflict do nothing;
   end if;
   return new;
 end $$;
 comment on function worker.job_inserted() is
-'Trigger: checks a new job and fills in its defaults; refuses it with 22023.';
+'Trigger: checks a new job, or one whose parameters, job_type or run_at were changed, and fills in its defaults; refuses it with 22023.';
 
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -61,6 +76,7 @@ begin
       new.attempts := old.attempts + 1;
       new.executor_id := null;
     end if;
+    perform worker.wake_at(new.lease_expires_at);
   end if;
   return new;
 end $$;
@@ -73,10 +89,11 @@ begin
   if worker.is_former('public.worker_jobs') then
     return;
   end if;
-  -- Where the native library is, it takes plain jobs by itself and calls worker.job_inserted() for all others.
-  execute format('create or replace trigger job_inserted before insert on public.worker_jobs
-    for each row execute function worker.%I()',
-    case when to_regprocedure('worker.accept_job()') is null then 'job_inserted' else 'accept_job' end);
+  create or replace trigger job_inserted before insert on public.worker_jobs
+    for each row execute function worker.job_inserted();
+  create or replace trigger job_changed before update of job_type, parameters, run_at on public.worker_jobs
+    for each row when (old.job_type is distinct from new.job_type or old.parameters is distinct from new.parameters
+                       or new.run_at = '-infinity') execute function worker.job_inserted();
   create or replace trigger job_status_changed before update of status on public.worker_jobs
     for each row when (old.status is distinct from new.status) execute function worker.job_status_changed();
   create or replace trigger job_enqueued after insert on public.worker_jobs

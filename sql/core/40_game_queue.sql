@@ -33,6 +33,9 @@ begin
      where (j.dedupe_key = p_dedupe_key and j.status in ('pending', 'running'))
         or (p_job_type = 'check_all_pools' and j.job_type = 'check_all_pools' and j.status = 'pending')
      limit 1;
+    if v_id is not null and p_job_type = 'check_all_pools' then
+      perform worker.bring_check_forward(coalesce(p_run_at, clock_timestamp()));
+    end if;
     exit when v_id is not null;
   end loop;
   if v_id is null then
@@ -43,7 +46,7 @@ begin
   return v_id;
 end $$;
 comment on function public.enqueue_worker_job(text, jsonb, integer, timestamptz, text) is
-'Enqueues a job in the caller''s transaction and returns its id. p_job_type: check_all_pools, generate_quests, generate_npcs, generate_encounters, generate_dungeons, generate_pois, summarize_session or a kind of your own. p_parameters: a JSON object, checked. p_priority: 1 (most urgent) to 10. p_run_at: not before. p_dedupe_key: while a job with this key is pending or running, its id is returned and none is made. Errors: 22023 names the field, what was given and what is allowed.';
+'Enqueues a job in the caller''s transaction and returns its id. p_job_type: check_all_pools, generate_quests, generate_npcs, generate_encounters, generate_dungeons, generate_pois, summarize_session or a kind of your own. p_parameters: a JSON object, checked. p_priority: 1 (most urgent) to 10. p_run_at: not before; infinity: not until it is given another run_at by an UPDATE. p_dedupe_key: while a job with this key is pending or running, its id is returned and none is made. Errors: 22023 names the field, what was given and what is allowed.';
 
 create or replace function public.schedule_pool_check() returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -54,10 +57,25 @@ begin
   insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
   on conflict do nothing
   returning id into v_id;
-  return v_id;
+  return coalesce(v_id, worker.bring_check_forward(clock_timestamp()));
 end $$;
 comment on function public.schedule_pool_check() is
-'Enqueues a check of all pools and returns its id; NULL when one is pending already. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+'Enqueues a check of all pools and returns its id; NULL when one is due already. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+
+create or replace function worker.bring_check_forward(p_run_at timestamptz) returns uuid
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_id uuid;
+begin
+  -- Who holds it is just doing it, or does the same.
+  update public.worker_jobs set run_at = p_run_at
+   where id = (select j.id from public.worker_jobs j
+                where j.job_type = 'check_all_pools' and j.status = 'pending' and j.run_at > p_run_at for update skip locked)
+  returning id into v_id;
+  return v_id;
+end $$;
+comment on function worker.bring_check_forward(timestamptz) is
+'Lets a pending pool check that was meant for later be due at this time; returns its id, NULL where there is none.';
 
 create or replace function public.cancel_worker_job(p_job_id uuid) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$

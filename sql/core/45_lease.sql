@@ -22,7 +22,7 @@ begin
   end if;
   -- After a restore by somebody else the code may have another owner than the tables: then it must not act,
   -- for it would run the tables' triggers with rights that their owner does not have.
-  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> current_user::regrole then
+  if (select relowner from pg_class where oid = 'public.worker_jobs'::regclass) <> worker.role_oid(current_user) then
     raise exception using errcode = 'object_not_in_prerequisite_state',
       message = format('the functions of schema worker belong to %s, the table worker_jobs to another role', current_user),
       hint = 'Run SELECT worker.setup(); as a superuser.';

@@ -29,12 +29,12 @@ language sql immutable set search_path = pg_catalog, pg_temp
 return coalesce((
   select jsonb_object_agg(f.key, (
            select v from jsonb_array_elements(f.value) v
-            order by md5(p_draw || f.key || v::text) collate "C"
+            order by md5(concat_ws(':', p_draw, f.key, p_no / jsonb_array_length(f.value), v)) collate "C"
            offset mod(p_no, jsonb_array_length(f.value)) limit 1))
     from jsonb_each(p_facets) f
    where jsonb_array_length(f.value) > 0), '{}');
 comment on function worker.draw_facets(jsonb, text, bigint) is
-'One value from each list: the lists are shuffled by p_draw, and p_no counts through them, so that a list is used up before a value comes again.';
+'One value from each list: the lists are shuffled by p_draw, and p_no counts through them, so that a list is used up before a value comes again. Each time through it is shuffled anew.';
 
 create or replace function worker.narrow_schema(p_schema jsonb, p_narrow jsonb) returns jsonb
 language sql immutable set search_path = pg_catalog, pg_temp
@@ -64,14 +64,14 @@ declare
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
+  -- The words differ from try to try. The facts do not: what was rejected is to be corrected, not to be another item.
   seed := worker.number_from_hash(concat_ws(':', p_draw, p_item_no, p_try));
-  -- A further try draws far away from where the first tries of the other items draw.
-  facets := worker.draw_facets(v_kind.facets, p_draw, p_item_no - 1 + p_try * 7919::bigint);
+  facets := worker.draw_facets(v_kind.facets, p_draw, p_item_no - 1);
   context := v_parameters || facets || jsonb_build_object('item_no', p_item_no);
   if v_kind.context_function is not null then
     -- The owner's own function, named in a table that only the owner writes.
     execute format('select %s($1, $2, $3, $4)', v_kind.context_function::regproc)
-       into context using v_parameters, facets, p_item_no, seed;
+       into context using v_parameters, facets, p_item_no, worker.number_from_hash(concat_ws(':', p_draw, p_item_no));
     context := v_parameters || facets || jsonb_build_object('item_no', p_item_no) || context;
   end if;
   context := context || jsonb_build_object(
@@ -133,7 +133,7 @@ begin
       null::jsonb, null::jsonb, null::jsonb, null::text, null::bigint, null::jsonb, null::text, null::jsonb, null::jsonb;
     return;
   end if;
-  select j.asked, j.attempts, j.parameters, k.kind into v_job
+  select j.asked, j.attempts, j.parameters, j.progress, k.kind into v_job
     from public.worker_jobs j join worker.kinds k on k.job_type = j.job_type where j.id = p_job_id;
   perform worker.check_try(p_try);
   if p_item_no not between 1 and v_job.asked then
@@ -152,7 +152,10 @@ begin
     return;
   end if;
   select p.* into messages, item_schema, sampling, model, seed, facets, prompt_version, grammar, context
-    from worker.prepare_item(v_job.kind, v_job.parameters, item_no, concat_ws(':', p_job_id, v_job.attempts), coalesce(p_try, 0)) p;
+    from worker.prepare_item(v_job.kind, v_job.parameters, item_no,
+                             -- a duplicate is drawn anew: worker.store_item() counts them by number
+                             concat_ws(':', p_job_id, v_job.attempts, v_job.progress -> 'drawn_again' ->> item_no::text),
+                             coalesce(p_try, 0)) p;
   outcome := 'item';
   return next;
 exception when no_data_found or insufficient_privilege then
@@ -163,7 +166,7 @@ exception when no_data_found or insufficient_privilege then
     null::jsonb, null::text, null::jsonb, null::jsonb;
 end $$;
 comment on function worker.next_item(uuid, uuid, integer[], integer, integer) is
-'What to write next for a leased job. p_in_flight: item numbers being written now. After a rejection ask again for the same p_item_no with p_try + 1: other facets, another seed. outcome: item (messages ready to send, item_schema, sampling, model (NULL: the executor''s), seed, facets, prompt_version; grammar and context for a generator without a model); none (all items are stored or in flight); failed (the job has just failed for good: reason); cancelled; lease lost.';
+'What to write next for a leased job. p_in_flight: item numbers being written now. After a rejection ask again for the same p_item_no with p_try + 1: another seed, and the same facets, unless what it rejected was a duplicate. outcome: item (messages ready to send, item_schema, sampling, model (NULL: the executor''s), seed, facets, prompt_version; grammar and context for a generator without a model); none (all items are stored or in flight); failed (the job has just failed for good: reason); cancelled; lease lost.';
 
 create or replace function worker.store_item(
   p_job_id uuid, p_lease_token uuid, p_item_no integer, p_item jsonb, p_provenance jsonb default '{}'
@@ -198,7 +201,7 @@ begin
     from worker.keep_item(v_job.kind, v_job.parameters, p_job_id, p_item_no, p_item, v_provenance) s;
   update public.worker_jobs j
      set stored = j.stored + (outcome = 'stored')::int,
-         progress = worker.add_progress(j.progress, outcome, 'rules', v_provenance)
+         progress = worker.draw_again(worker.add_progress(j.progress, outcome, 'rules', v_provenance), p_item_no, outcome = 'duplicate')
                     || case when outcome = 'stored' then worker.result_extra(v_job.kind, p_item) else '{}' end
    where j.id = p_job_id
   returning j.stored into stored;
@@ -216,18 +219,19 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_kind record;
   v_parameters jsonb;
+  v_item jsonb := worker.with_whole_numbers(p_item);
   v_title text;
   v_scope text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
   v_parameters := worker.job_parameters(v_kind.parameters, p_parameters);
-  reason := worker.check_item(p_kind, p_parameters, p_item);
+  reason := worker.check_item(p_kind, p_parameters, v_item);
   if reason is not null then
     outcome := 'rejected';
     return next;
     return;
   end if;
-  v_title := p_item ->> v_kind.title_field;
+  v_title := v_item ->> v_kind.title_field;
   v_scope := coalesce(v_parameters ->> v_kind.scope_parameter, '');
   reason := worker.like_title(p_kind, v_scope, v_title);
   if reason is not null then
@@ -237,10 +241,10 @@ begin
   end if;
   if v_kind.store_function is null then
     execute format('insert into %s (title, item, provenance) values ($1, $2, $3) returning id', v_kind.item_table::regclass)
-       into item_id using v_title, p_item, p_provenance;
+       into item_id using v_title, v_item, p_provenance;
   else
     execute format('select %s($1, $2, $3)', v_kind.store_function::regproc) into item_id
-      using p_item, v_parameters, p_provenance;
+      using v_item, v_parameters, p_provenance;
   end if;
   insert into worker.items (job_id, item_no, kind, scope, item_id, title, title_key)
   values (p_job_id, p_item_no, p_kind, v_scope, item_id, v_title, worker.title_key(v_title));
@@ -249,7 +253,7 @@ begin
 exception
   when unique_violation then
     return query select 'duplicate', format('the title "%s" exists already', v_title), null::uuid;
-  when integrity_constraint_violation or data_exception then
+  when integrity_constraint_violation or data_exception or program_limit_exceeded then
     return query select 'rejected', sqlerrm, null::uuid;
 end $$;
 comment on function worker.keep_item(text, jsonb, uuid, integer, jsonb, jsonb) is
@@ -260,13 +264,13 @@ language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 -- As pg_trgm does it: of each word, with two blanks before it and one behind.
 return array(
   select distinct substr(w.padded, n, 3) collate "C"
-    from regexp_split_to_table(lower(p_text), '[^[:alnum:]]+') as x(word)
+    from string_to_table(worker.title_words(p_text), ' ') as x(word)
    cross join lateral (select '  ' || x.word || ' ') as w(padded)
    cross join generate_series(1, length(w.padded) - 2) as n
    where x.word <> ''
    order by 1);
 comment on function worker.trigrams(text) is
-'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it.';
+'The trigrams of a text, as the extension pg_trgm makes them; here so that the result is the same without it, and the same in every locale.';
 
 create or replace function worker.like_title(p_kind text, p_scope text, p_title text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -281,7 +285,7 @@ begin
             from (select distinct r.title, substr(w.padded, at, 3) collate "C" as gram
                     from (select i.title from worker.items i where i.kind = p_kind and i.scope = p_scope and i.title is not null
                            order by i.created_at desc limit 100) r
-                   cross join lateral regexp_split_to_table(lower(r.title), '[^[:alnum:]]+') as word
+                   cross join lateral string_to_table(worker.title_words(r.title), ' ') as word
                    cross join lateral (select '  ' || word || ' ') as w(padded)
                    cross join lateral generate_series(1, length(w.padded) - 2) as at
                    where word <> '') g
@@ -315,21 +319,24 @@ create or replace function worker.check_item(p_kind text, p_parameters jsonb, p_
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   v_kind record;
+  v_item jsonb := worker.with_whole_numbers(p_item);
   v_errors text[];
   v_reason text;
 begin
   select * into v_kind from worker.kind_in_force(p_kind);
-  if jsonb_typeof(p_item) is distinct from 'object' then
+  if jsonb_typeof(v_item) is distinct from 'object' then
     return 'the item is not a JSON object';
   end if;
-  v_errors := worker.json_schema_errors(v_kind.item_schema, p_item);
+  v_errors := worker.json_schema_errors(v_kind.item_schema, v_item);
   if cardinality(v_errors) > 0 then
     return array_to_string(v_errors, '; ');
+  elsif length(v_item ->> v_kind.title_field) > 500 then
+    return format('%s has %s characters: at most 500 are allowed', v_kind.title_field, length(v_item ->> v_kind.title_field));
   end if;
-  v_reason := coalesce(worker.leftover_in(p_item), worker.stock_name_in(p_item, v_kind.stock_names));
+  v_reason := coalesce(worker.leftover_in(v_item), worker.stock_name_in(v_item, v_kind.stock_names));
   if v_reason is null and v_kind.check_function is not null then
     execute format('select %s($1, $2)', v_kind.check_function::regproc) into v_reason
-      using p_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
+      using v_item, worker.job_parameters(v_kind.parameters, coalesce(p_parameters, '{}'));
   end if;
   return v_reason;
 end $$;
@@ -391,6 +398,18 @@ return p_progress
 comment on function worker.add_progress(jsonb, text, text, jsonb) is
 'A job''s progress after one more answer of the model: rejections by class, duplicates, tokens, seconds.';
 
+create or replace function worker.draw_again(p_progress jsonb, p_item_no integer, p_again boolean) returns jsonb
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_drawn jsonb := coalesce(p_progress -> 'drawn_again', '{}');
+begin
+  v_drawn := case when p_again then v_drawn || jsonb_build_object(p_item_no, coalesce((v_drawn ->> p_item_no::text)::int, 0) + 1)
+                  else v_drawn - p_item_no::text end;
+  return case when v_drawn = '{}' then p_progress - 'drawn_again' else p_progress || jsonb_build_object('drawn_again', v_drawn) end;
+end $$;
+comment on function worker.draw_again(jsonb, integer, boolean) is
+'Counts in a job''s progress how often an item was a duplicate, so that other facets are drawn for it; forgets it when it is stored.';
+
 create or replace function worker.result_extra(p_kind text, p_item jsonb) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
@@ -403,12 +422,13 @@ returns table (messages jsonb, item_schema jsonb, sampling jsonb, model text, se
                prompt_version text, grammar jsonb, context jsonb)
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
+declare
+  v_parameters jsonb := worker.preview_parameters(p_kind, coalesce(p_parameters, '{}'));
 begin
   perform worker.check_try(p_try);
-  perform worker.check_parameters(
-    (select k.parameters from worker.kind_in_force(p_kind) k), coalesce(p_parameters, '{}'));
-  return query select * from worker.prepare_item(p_kind, coalesce(p_parameters, '{}'), 1,
-                                                 'preview:' || gen_random_uuid(), coalesce(p_try, 0));
+  return query select * from worker.prepare_item(
+    p_kind, worker.accepted_parameters((select k.parameters from worker.kind_in_force(p_kind) k), v_parameters), 1,
+    'preview:' || gen_random_uuid(), coalesce(p_try, 0));
 end $$;
 comment on function worker.preview_item(text, jsonb, integer) is
 'What next_item would give for a first item of this kind, without a job: for trying a prompt. Each call draws anew.';

@@ -2,12 +2,12 @@
 
 create or replace function worker.count_available(p_item_table text, p_scope_column text, p_scope text, p_limit bigint) returns bigint
 -- Few unused items in a large table: the pool's partial index finds them, whatever a planner without statistics
--- believes of the table.
-language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+-- believes of the table. Whoever has locked the table is not waited for.
+language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off set lock_timeout = '200ms' as $$
 declare
   v_count bigint;
 begin
-  if p_item_table is null then
+  if to_regclass(p_item_table) is null then
     return null;
   end if;
   -- The pool's table is a value here, so this cannot be a plain statement. Counting stops at the limit.
@@ -19,29 +19,42 @@ begin
        into v_count using p_limit, p_scope;
   end if;
   return v_count;
+exception when others then
+  -- Renamed columns, another type, no right, locked: that is this pool's trouble and no other's.
+  return null;
 end $$;
 comment on function worker.count_available(text, text, text, bigint) is
-'Unused items of a pool, counted up to p_limit (NULL: all).';
+'Unused items of a pool, counted up to p_limit (NULL: all). NULL: its table cannot be read now.';
 
 create or replace function worker.count_on_the_way(p_job_type text, p_scope text, p_limit integer) returns bigint
 -- As above: a planner that expects many such jobs would read the whole queue to find the first of them.
 language plpgsql stable set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
+declare
+  -- What a job of a refill asks for, but for its number and its campaign. A job for one difficulty, or for next month,
+  -- fills no gap of the pool.
+  v_usual jsonb := (select worker.job_parameters(k.parameters, '{}') - '{count,campaign_seed}'::text[]
+                      from worker.kinds k where k.job_type = p_job_type);
+  v_soon timestamptz := clock_timestamp() + interval '1 hour';
 begin
   -- Two statements, so that a campaign's jobs are found without reading those of the others.
   if p_scope = '' then
     return (select coalesce(sum(t.missing), 0)
               from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                      where j.job_type = p_job_type and j.status in ('pending', 'running')
+                       and (j.status = 'running' or j.run_at <= v_soon)
+                       and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                      limit p_limit) t);
   end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
                      and j.parameters ->> 'campaign_seed' = p_scope
+                     and (j.status = 'running' or j.run_at <= v_soon)
+                     and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is
-'Items that pending and running jobs of a type still owe; at most p_limit jobs are read.';
+'Items that jobs of a type still owe to their pool, of at most p_limit jobs: running ones and those due within the hour that ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
 
 create or replace function worker.pools()
 returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,
@@ -68,7 +81,8 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   return query
   select p.kind, p.scope, p.job_type, p.scope_parameter, p.batch_size, a.n, p.min_size, w.n,
-         case when p.enabled then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
+         -- What cannot be counted is not refilled.
+         case when p.enabled and a.n is not null then greatest(p.min_size - a.n - w.n, 0) else 0 end, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, p.min_size) a(n)
    cross join lateral worker.count_on_the_way(p.job_type, p.scope, p.min_size) w(n)
@@ -106,26 +120,23 @@ comment on function worker.enqueue_missing() is
 
 create or replace function worker.note_campaigns() returns text
 language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
+declare
+  v_trouble text := worker.game_access('characters');
 begin
   if to_regclass('public.characters') is null then
     return null;
+  elsif v_trouble is not null then
+    return v_trouble;
   end if;
-  if not exists (select from pg_attribute where attrelid = to_regclass('public.characters')
-                   and attname = 'campaign_seed' and not attisdropped) then
-    return 'the table characters has no column campaign_seed';
-  end if;
-  if not has_column_privilege('public.characters', 'campaign_seed', 'select') then
-    return format('role %s may not read characters.campaign_seed: GRANT SELECT ON characters TO %I', current_user, current_user);
-  end if;
-  insert into worker.campaigns (campaign_seed)
-  select distinct c.campaign_seed::text from public.characters c
-   where c.campaign_seed is not null and c.campaign_seed::text <> ''
-  on conflict do nothing;
-  return case when row_security_active('public.characters')
-              then format('row level security hides rows of characters from role %s', current_user) end;
-exception when lock_not_available then
-  -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
-  return 'campaigns are being added just now, the next check takes them up';
+  insert into worker.campaigns (campaign_seed) select c from worker.game_characters() c on conflict do nothing;
+  return worker.hidden_from_owner('characters');
+exception
+  when lock_not_available then
+    -- A game that has just added one of them may be waiting for us; whoever adds a campaign notes it himself.
+    return 'campaigns are being added just now, the next check takes them up';
+  when others then
+    -- Whatever the game made of its table, the pools are looked after.
+    return 'characters cannot be read: ' || sqlerrm;
 end $$;
 comment on function worker.note_campaigns() is
 'Takes the campaigns of the game''s own characters table, where it exists, into worker.campaigns. Returns what stood in the way, or NULL.';
@@ -175,7 +186,7 @@ begin
     return (v_result ->> 'jobs')::int;
   end if;
   -- Look before locking: while nothing is missing nothing is written, no transaction id is used.
-  if worker.setting('refill', 'on')::boolean
+  if worker.operators_setting('refill', 'on')::boolean
      and exists (select from worker.pool_deficits() where missing > 0 and resting_until is null) then
     return worker.enqueue_missing();
   end if;
@@ -184,37 +195,41 @@ end $$;
 comment on function worker.refill_pools() is
 'Part of a tick: does a pending check_all_pools job, else enqueues what the pools are missing (unless pg_worker_ext.refill is off). Returns the number of jobs enqueued.';
 
-create or replace function worker.want(p_job_type text, p_parameters jsonb, p_may_wait boolean) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.want(p_job_type text, p_parameters jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 declare
-  v_key text := format('wanted %s %s', p_job_type, p_parameters);
-  -- Of a campaign one asks at a time: a job also notes its campaign, and two transactions that note two campaigns
-  -- in opposite order would wait for each other.
-  v_lock bigint := hashtextextended(format('pg_worker_ext wanted %s %s', p_job_type,
-                                           coalesce(p_parameters ->> 'campaign_seed', p_parameters::text)), 0);
+  v_prefix text := format('wanted %s ', p_job_type);
+  v_key text := v_prefix || p_parameters;
+  v_kind record;
+  v_here bigint;
+  v_all bigint;
 begin
-  -- In the claim's transaction, so at its commit; one job per filter, and none while this pool's jobs fail.
-  if exists (select from worker.pool_trouble t join worker.kinds k on k.kind = t.kind
-              where k.job_type = p_job_type and t.scope in (coalesce(p_parameters ->> k.scope_parameter, ''), '*')
-                and t.next_try_at > now())
-     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running')) then
+  select k.kind, coalesce(p_parameters ->> k.scope_parameter, '') as scope, p.enabled, p.batch_size into v_kind
+    from worker.kinds k join public.content_pools p on p.kind = k.kind
+   where k.job_type = p_job_type;
+  if v_kind.enabled is not true or not worker.setting('refill', 'on')::boolean
+     or exists (select from worker.pool_trouble t
+                 where t.kind = v_kind.kind and t.scope in (v_kind.scope, '*') and t.next_try_at > now()) then
     return;
   end if;
-  -- Another transaction may be asking for the same now, and may yet roll back. Who has written nothing waits to
-  -- see how it ends; who has written does not, so that two of them never wait for each other. Who waited has an
-  -- id from then on and waits no more.
-  if p_may_wait then
-    perform pg_advisory_xact_lock(v_lock);
-    perform pg_current_xact_id();
-  elsif not pg_try_advisory_xact_lock(v_lock) then
+  -- Whoever asks for odd things all day gets no queue of them: five wait for a pool at most, and fifty for a kind.
+  select count(*) filter (where coalesce(j.parameters ->> 'campaign_seed', '') = v_kind.scope), count(*) into v_here, v_all
+    from public.worker_jobs j
+   where j.dedupe_key is not null and j.status = 'pending' and starts_with(j.dedupe_key, v_prefix);
+  if v_here >= 5 or v_all >= 50
+     or exists (select from public.worker_jobs j where j.dedupe_key = v_key and j.status in ('pending', 'running'))
+     -- Another transaction may be asking for the same now, and may yet roll back: then the next claim asks. Of a
+     -- campaign one asks at a time: a job also notes its campaign, and two that note two would wait for each other.
+     or not pg_try_advisory_xact_lock(hashtextextended('pg_worker_ext ' || case when v_kind.scope = '' then v_key else v_prefix || v_kind.scope end, 0)) then
     return;
   end if;
+  -- In the claim's transaction, so at its commit. A few: the refill of the pool brings the others.
   insert into public.worker_jobs (job_type, parameters, priority, dedupe_key)
-  values (p_job_type, p_parameters, 3, v_key)
+  values (p_job_type, p_parameters || jsonb_build_object('count', least(v_kind.batch_size, 5)), 3, v_key)
   on conflict do nothing;
 end $$;
-comment on function worker.want(text, jsonb, boolean) is
-'What a claim that found nothing asks for: a job for exactly its filter, once. p_may_wait: whether the claim may wait for others (worker.begin_claim).';
+comment on function worker.want(text, jsonb) is
+'What a claim that found nothing asks for: a job for exactly its filter, of at most 5 items, once; at most 5 such jobs wait for a pool and 50 for a kind. Nothing where the pool is not enabled or refills are off. It waits for nobody.';
 
 create or replace function worker.generators_alive() returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -223,6 +238,23 @@ begin
            where e.last_seen > now() - interval '3 minutes');
 end $$;
 
+create or replace function worker.table_trouble(p_item_table text, p_scope_column text) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_missing text;
+begin
+  if to_regclass(p_item_table) is null then
+    return format('missing table %s', p_item_table);
+  end if;
+  select string_agg(c, ', ') into v_missing
+    from unnest(array['used', p_scope_column]) c
+   where c is not null and not exists (select from pg_attribute a where a.attrelid = to_regclass(p_item_table) and a.attname = c and not a.attisdropped);
+  return case when v_missing is null then format('unreadable table %s', p_item_table)
+              else format('table %s without column %s', p_item_table, v_missing) end;
+end $$;
+comment on function worker.table_trouble(text, text) is
+'Why the table of a pool cannot be counted, in words.';
+
 create or replace function worker.pool_status()
 returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text, generator text,
                last_failure text, last_failed_at timestamptz, next_try_at timestamptz)
@@ -230,8 +262,9 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 #variable_conflict use_column
 begin
   return query
-  select p.kind, p.scope, a.n, p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
-         case when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
+  select p.kind, p.scope, coalesce(a.n, 0), p.min_size, worker.count_on_the_way(p.job_type, p.scope, null),
+         case when a.n is null then worker.table_trouble(p.item_table, p.scope_parameter)
+              when a.n = 0 and p.min_size > 0 then 'empty' when a.n * 2 < p.min_size then 'low' else 'ok' end,
          worker.generators_alive(), t.last_failure, t.last_failed_at, t.next_try_at
     from worker.pools() p
    cross join lateral worker.count_available(p.item_table, p.scope_parameter, p.scope, null) a(n)
@@ -241,7 +274,7 @@ begin
        order by x.next_try_at desc, x.scope desc limit 1) t on true;
 end $$;
 comment on function worker.pool_status() is
-'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty), the generators that write now (builtin is none: word lists), last failure and next try.';
+'Per pool: available, min_size, on the way, level (ok: at least half of min_size; low; empty; what is wrong with its table where that cannot be read), the generators that write now (builtin is none: word lists), last failure and next try.';
 
 create or replace function worker.retire_items(
   p_generator text default null, p_model text default null, p_prompt_version text default null, p_kind text default null
@@ -258,8 +291,8 @@ begin
     perform worker.refuse('p_generator, p_model, p_prompt_version', null, 'at least one of the three');
   end if;
   for v_table in
-    select k.item_table::regclass from worker.kinds k
-     where k.min_size is not null and (p_kind is null or k.kind = p_kind) order by k.kind
+    select to_regclass(k.item_table) from worker.kinds k
+     where k.min_size is not null and (p_kind is null or k.kind = p_kind) and to_regclass(k.item_table) is not null order by k.kind
   loop
     execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
                      where not used and provenance @> $1', v_table) using v_filter;

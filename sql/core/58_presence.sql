@@ -18,7 +18,7 @@ create or replace function worker.presence_grace() returns interval
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return interval '2 seconds';
 comment on function worker.presence_grace() is
-'How long an executor may be without a session before its jobs are given to others; also how often is looked while jobs run.';
+'How long an executor may be without a session before its jobs are given to others. Where the library is not preloaded, also how often is looked while jobs run.';
 
 create or replace function worker.show_presence(p_executor uuid) returns boolean
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -31,6 +31,7 @@ begin
   if not pg_try_advisory_lock_shared(worker.presence_class(), worker.presence_key(p_executor)) then
     return false;
   end if;
+  perform worker.watch_session();
   insert into worker.executors (id, watched) values (p_executor, true)
   on conflict (id) do update set watched = true, gone_since = null;
   return true;

@@ -33,9 +33,11 @@ begin
   return query
   select j.job_type, j.status, count(*),
          case when j.status in ('pending', 'running')
-              then greatest(extract(epoch from now() - min(case j.status when 'running' then j.started_at else j.run_at end)), 0)::double precision end,
-         min(j.run_at) filter (where j.status = 'pending')
+              then greatest(extract(epoch from now() - min(t.since)), 0)::double precision end,
+         min(t.since) filter (where j.status = 'pending')
     from public.worker_jobs j
+   -- A parked job has no age and no time.
+   cross join lateral (select case when j.status = 'running' then j.started_at when isfinite(j.run_at) then j.run_at end) t(since)
    group by j.job_type, j.status;
 end $$;
 comment on function worker.queue_status() is

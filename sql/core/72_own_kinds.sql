@@ -46,6 +46,9 @@ begin
   if p_kind is null or p_kind !~ '^[a-z][a-z0-9_]{0,40}$' or exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a-z, 0-9 and _, at most 41 characters, beginning with a letter; none of '
       || (select string_agg(kind, ', ' order by kind) from worker.kinds where shipped));
+  elsif exists (select from worker.kinds where job_type = 'generate_' || p_kind and kind <> p_kind) then
+    perform worker.refuse('p_kind', p_kind, format('a name whose job type generate_%s is not taken: it is that of the kind %s', p_kind,
+      (select kind from worker.kinds where job_type = 'generate_' || p_kind)));
   elsif coalesce(btrim(p_prompt), '') = '' then
     perform worker.refuse('p_prompt', p_prompt, 'a text');
   elsif jsonb_typeof(p_item_schema) is distinct from 'object' or p_item_schema ->> 'type' is distinct from 'object'
@@ -75,7 +78,8 @@ declare
   v_name text := p_kind || '_items';
   v_table text := format('public.%I', v_name);
 begin
-  if to_regclass(v_table) is not null and not exists (select from worker.kinds where kind = p_kind and item_table = v_table) then
+  if to_regclass(v_table) is not null and not worker.is_own_pool(v_table)
+     and not exists (select from worker.kinds where kind = p_kind and item_table = v_table) then
     perform worker.refuse('p_kind', p_kind, format('a name for which there is no table %s yet', v_table));
   end if;
   if to_regclass(v_table) is null then
@@ -88,6 +92,20 @@ begin
 end $$;
 comment on function worker.setup_own_pool(text) is
 'Makes the pool''s table of a kind of one''s own. Part of worker.add_kind().';
+
+create or replace function worker.is_own_pool(p_table text) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  return (select c.relkind = 'r' and c.relowner = (select j.relowner from pg_class j where j.oid = 'public.worker_jobs'::regclass)
+            from pg_class c where c.oid = to_regclass(p_table))
+     and (select count(*) from pg_attribute a join unnest(
+            array['id', 'title', 'item', 'spawned_at_location', 'used', 'created_at', 'used_at', 'pool_key', 'request_id', 'provenance'],
+            array['uuid', 'text', 'jsonb', 'jsonb', 'boolean', 'timestamptz', 'timestamptz', 'float8', 'text', 'jsonb']) w(name, type)
+              on a.attname = w.name and a.atttypid = to_regtype(w.type)
+           where a.attrelid = to_regclass(p_table) and not a.attisdropped) = 10;
+end $$;
+comment on function worker.is_own_pool(text) is
+'Whether this is the table of a kind that was dropped: the owner''s own, with all columns of such a pool. worker.add_kind takes it up again, items and all.';
 
 create or replace function worker.setup_own_kinds() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -107,17 +125,21 @@ begin
   if exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a kind that was added by worker.add_kind');
   end if;
-  delete from worker.kinds where kind = p_kind returning job_type into v_job_type;
-  if v_job_type is null then
+  select job_type into v_job_type from worker.kinds where kind = p_kind;
+  if not found then
     return false;
   end if;
-  delete from public.content_pools where kind = p_kind;
+  -- In the order of ids, as everything that locks several jobs.
+  perform 1 from public.worker_jobs where job_type = v_job_type and status in ('pending', 'running') order by id for update;
   update public.worker_jobs set status = 'cancelled', error_message = format('the kind %s was dropped', p_kind)
    where job_type = v_job_type and status in ('pending', 'running');
+  delete from worker.kinds where kind = p_kind;
+  delete from public.content_pools where kind = p_kind;
+  delete from worker.pool_trouble where kind = p_kind;
   return true;
 end $$;
 comment on function worker.drop_kind(text) is
-'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay. Returns false where there is no such kind.';
+'Ends a kind of your own: no refills, no claims; its jobs are cancelled. Its table and the items in it stay, and worker.add_kind with the same name takes them up again. Returns false where there is no such kind.';
 
 create or replace function worker.pick_own(p_table regclass, p_look boolean) returns uuid
 language plpgsql strict set search_path = pg_catalog, pg_temp as $$
@@ -150,7 +172,11 @@ declare
   v_table regclass;
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if jsonb_typeof($2) = 'string' then
+    perform worker.refuse_json_text('spawn_location', $2);
+  end if;
   select k.job_type, k.item_table into v_kind from worker.kinds k where k.kind = $1 and k.store_function is null;
   if not found then
     perform worker.refuse('kind', $1, coalesce(
@@ -172,13 +198,13 @@ begin
       execute format('update %s set used = true, used_at = now(), spawned_at_location = $2, request_id = $3 where id = $1', v_table)
         using v_id, $2, $3;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_own(v_table, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item(v_kind.item_table, v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_own(v_table, true) end;
+      exit when v_held is null
+        or not worker.await_item(v_kind.item_table, v_held, worker.request_key($1, $3), current_setting('lock_timeout'));
     end;
   end loop;
   if v_id is null then
-    perform worker.want(v_kind.job_type, '{}', v_may_wait);
+    perform worker.want(v_kind.job_type, '{}');
   end if;
   return query execute format('select q.id, q.item from %s q where q.id = $1', v_table) using v_id;
 end $$;

@@ -6,7 +6,8 @@ select worker.setup();
 -- @upgrade-only
 do $$
 begin
-  perform worker.give_functions_to((select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker'));
+  perform worker.give_functions_to(coalesce(worker.queue_owner(),
+    (select r.rolname from pg_namespace n join pg_roles r on r.oid = n.nspowner where n.nspname = 'worker')));
   perform worker.close_functions();
   perform set_config('client_min_messages', 'notice', true);
   raise notice 'pg_worker_ext: the code is of version % now, the tables are not yet', worker.version()
@@ -16,7 +17,8 @@ end $$;
 -- @extension-only
 do $$
 declare
-  v_owner name := worker.wanted_owner();
+  -- Also in a restore, where the dump brings the tables and names their owner: a dump has no roles.
+  v_owner name := worker.make_owner();
   v_former text[] := worker.former_tables();
   v_found text := (select string_agg(r::text, ', ') from worker.our_relations() r
                     where r <> all (coalesce(v_former::regclass[], '{}')));
@@ -26,6 +28,8 @@ begin
   -- pg_dump and pg_restore work with row_security = off: the dump brings the data side, rights included.
   if current_setting('row_security')::boolean then
     perform set_config('worker.in_script', 'on', true);
+    perform worker.one_setup_at_a_time();
+    perform worker.lock_alone(worker.to_be_changed(v_owner));
     perform worker.setup_data();
   end if;
   v_left := coalesce(worker.former_tables(), '{}');
@@ -33,6 +37,7 @@ begin
   perform worker.close_doors();
   perform worker.grant_known_roles();
   if current_setting('row_security')::boolean then
+    perform worker.setup_game_tables(v_owner);
     perform set_config('worker.in_script', '', true);
     -- CREATE EXTENSION silences notices until its script has ended; these are for the person who typed it.
     perform set_config('client_min_messages', 'notice', true);
@@ -75,6 +80,12 @@ begin
        and e.extname = 'pg_worker_ext' and c.relkind in ('r', 'p', 'v')
   loop
     execute format('alter extension pg_worker_ext drop %s %s', v_relation.type, v_relation.name);
+  end loop;
+  for v_relation in
+    select f::regprocedure::text as name from unnest(worker.game_functions()) f
+     where exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = f and d.deptype = 'e')
+  loop
+    execute format('alter extension pg_worker_ext drop function %s', v_relation.name);
   end loop;
 end $$;
 -- @end

@@ -209,7 +209,7 @@ begin
     return format('%s rooms do not fit a dungeon that is %s: %s to %s', jsonb_array_length(v_rooms), v_difficulty,
                   v_fit ->> 'room_min', v_fit ->> 'room_max');
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   for v_room in select r from jsonb_array_elements(v_rooms) r loop
@@ -299,10 +299,11 @@ declare
   v_may_wait boolean := worker.begin_claim('dungeon', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   perform worker.refuse_unless_listed('difficulty', p_difficulty, array['easy', 'medium', 'hard', 'deadly']);
   if jsonb_typeof(p_spawn_location) = 'string' then
-    perform worker.refuse('spawn_location', p_spawn_location::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+    perform worker.refuse_json_text('spawn_location', p_spawn_location);
   end if;
   if p_request_id is not null then
     return query
@@ -323,12 +324,11 @@ begin
       returning q.id, q.name, q.description, q.room_count, q.rooms, q.difficulty;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_dungeon(p_difficulty, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.dungeon_content', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_dungeon(p_difficulty, true) end;
+      exit when v_held is null or not worker.await_item('public.dungeon_content', v_held, worker.request_key('dungeon', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)), v_may_wait);
+  perform worker.want('generate_dungeons', jsonb_strip_nulls(jsonb_build_object('difficulty', p_difficulty)));
 end $$;
 comment on function worker.claim_dungeon(text, jsonb, text) is
 'What claim_dungeon_from_pool does.';

@@ -453,7 +453,7 @@ begin
   elsif coalesce(p_item ->> 'loot_tier', '') not in ('minimal', 'standard', 'rich') then
     return 'loot_tier is none of minimal, standard, rich';
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   return worker.check_enemies(p_item -> 'enemies', v_cr);
@@ -563,7 +563,17 @@ begin
   select e.challenge_rating into v_highest from public.combat_encounters e
    where not e.used and e.location_type = p_location and e.challenge_rating >= p_min_cr and e.challenge_rating <= p_max_cr
    order by e.challenge_rating desc limit 1;
-  v_start := least(v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest), p_max_cr);
+  -- Some of the usual ratings, in any order: the first that is there begins. Of unusual ones a random one.
+  if v_lowest < v_highest then
+    select e.challenge_rating into v_start
+      from (select r.cr from unnest('{0.125,0.25,0.5,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30}'::real[]) r(cr)
+             where r.cr between v_lowest and v_highest order by random() limit 8) draw
+     cross join lateral (select e.challenge_rating from public.combat_encounters e
+                          where not e.used and e.location_type = p_location and e.challenge_rating = draw.cr
+                          order by e.pool_key limit 1) e
+     limit 1;
+  end if;
+  v_start := coalesce(v_start, least(v_lowest + random() * (coalesce(v_highest, v_lowest) - v_lowest), p_max_cr));
   -- Two arcs of the circle of ratings: from a random start upwards, then from the bottom up to the start.
   for v_arc in 1..2 loop
     v_cr := case v_arc when 1 then v_start else p_min_cr end;
@@ -638,8 +648,12 @@ declare
   v_may_wait boolean := worker.begin_claim('encounter', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   perform worker.refuse_encounter_filter(p_location_type, p_min_cr, p_max_cr);
+  if jsonb_typeof(p_spawn_location) = 'string' then
+    perform worker.refuse_json_text('spawn_location', p_spawn_location);
+  end if;
   if p_request_id is not null then
     return query
     select e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type
@@ -661,12 +675,12 @@ begin
       returning e.id, e.name, e.description, e.challenge_rating, e.enemies, e.loot_tier, e.location_type;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.combat_encounters', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until
+                     then worker.pick_encounter(p_location_type, coalesce(p_min_cr, '-infinity'), coalesce(p_max_cr, 'nan'), true) end;
+      exit when v_held is null or not worker.await_item('public.combat_encounters', v_held, worker.request_key('encounter', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr, v_may_wait);
+  perform worker.want_encounter(p_location_type, p_min_cr, p_max_cr);
 end $$;
 comment on function worker.claim_encounter(text, real, real, jsonb, text) is
 'The work of claim_encounter_from_pool, which cannot be in plpgsql itself: location_type is an argument and a column of its result.';
@@ -686,7 +700,7 @@ end $$;
 comment on function worker.refuse_encounter_filter(text, real, real) is
 'Refuses with 22023 what cannot be meant as a filter of encounters.';
 
-create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real, p_may_wait boolean) returns void
+create or replace function worker.want_encounter(p_location_type text, p_min_cr real, p_max_cr real) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_low real := greatest(coalesce(p_min_cr, 0.125), 0.125);
@@ -696,10 +710,10 @@ begin
   if v_low <= v_high and length(coalesce(p_location_type, '')) <= 64 then
     perform worker.want('generate_encounters', jsonb_strip_nulls(jsonb_build_object(
       'location_type', p_location_type,
-      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)), p_may_wait);
+      'cr_range', case when p_min_cr is not null or p_max_cr is not null then jsonb_build_array(v_low, v_high) end)));
   end if;
 end $$;
-comment on function worker.want_encounter(text, real, real, boolean) is
+comment on function worker.want_encounter(text, real, real) is
 'Asks for encounters of just the filter that a claim found nothing for.';
 
 create or replace function public.claim_encounter_from_pool(

@@ -185,7 +185,7 @@ begin
   loop
     if v_value is null or btrim(v_value) = '' then
       return format('%s is missing or blank', v_field);
-    elsif v_field in ('personality', 'secret') and array_length(regexp_split_to_array(btrim(v_value), '\s+'), 1) < 5 then
+    elsif v_field in ('personality', 'secret') and coalesce(worker.word_count(v_value), 0) < 5 then
       return format('%s has fewer than 5 words', v_field);
     end if;
   end loop;
@@ -247,7 +247,11 @@ declare
   v_may_wait boolean := worker.begin_claim('npc', request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if jsonb_typeof($2) = 'string' then
+    perform worker.refuse_json_text('spawn_position', $2);
+  end if;
   if $3 is not null then
     return query
     select n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret from public.npc_personalities n where n.request_id = $3;
@@ -268,12 +272,11 @@ begin
       returning n.id, n.name, n.race, n.occupation, n.personality, n.quirk, n.secret;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_npc(true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.npc_personalities', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_npc(true) end;
+      exit when v_held is null or not worker.await_item('public.npc_personalities', v_held, worker.request_key('npc', $3), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_npcs', '{}', v_may_wait);
+  perform worker.want('generate_npcs', '{}');
 end $$;
 comment on function public.claim_npc_from_pool(text, jsonb, text) is
 'Claims a random unused NPC for a place in a campaign: it is never handed out again. campaign_seed and spawn_position are stored as given and may be NULL. request_id: the same id gets the same NPC, so that a repeated call is harmless. No row: none is left; more are then made.';

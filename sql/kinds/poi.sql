@@ -158,16 +158,11 @@ create or replace function worker.known_places(p_campaign_seed text) returns tex
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
   -- The game's own map. Where it is absent, of another shape or not to be read, the place is written without it.
-  if to_regclass('public.world_pois') is null
-     or (select count(*) from pg_attribute
-          where attrelid = to_regclass('public.world_pois') and not attisdropped
-            and attname in ('campaign_seed', 'name') and atttypid in ('text'::regtype, 'varchar'::regtype)
-            and has_column_privilege(attrelid, attnum, 'select')) < 2 then
+  if worker.game_access('world_pois') is not null then
     return null;
   end if;
-  return (select string_agg('- ' || left(w.name, 100), E'\n')
-            from (select name from public.world_pois where campaign_seed = p_campaign_seed limit 30) w);
-exception when insufficient_privilege then
+  return (select string_agg('- ' || w, E'\n') from worker.game_world_pois(p_campaign_seed) w);
+exception when others then
   return null;
 end $$;
 comment on function worker.known_places(text) is
@@ -215,7 +210,7 @@ begin
   elsif (p_item ->> 'encounter_chance')::numeric not between 0 and 1 then
     return format('encounter_chance %s is not from 0 to 1', p_item ->> 'encounter_chance');
   elsif coalesce(btrim(p_item ->> 'name'), '') = ''
-     or coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1), 0) < 8 then
+     or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the name is blank or the description has fewer than 8 words';
   end if;
   return null;
@@ -292,6 +287,7 @@ declare
   v_may_wait boolean := worker.begin_claim('poi', p_request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
   if p_campaign_seed is null or btrim(p_campaign_seed) = '' or length(p_campaign_seed) > 200 then
     perform worker.refuse('campaign_seed', p_campaign_seed, 'a text of 1 to 200 characters');
@@ -299,7 +295,7 @@ begin
   perform worker.refuse_unless_listed('poi_type', p_poi_type,
     array['village', 'ruin', 'cave', 'shrine', 'camp', 'tower', 'grove', 'bridge']);
   if jsonb_typeof(p_spawn_position) = 'string' then
-    perform worker.refuse('spawn_position', p_spawn_position::text, 'a JSON object (this is a JSON string: pass the object itself, not its text)');
+    perform worker.refuse_json_text('spawn_position', p_spawn_position);
   end if;
   if p_request_id is not null then
     return query
@@ -320,12 +316,11 @@ begin
       returning q.id, q.campaign_seed, q.name, q.type, q.description, q.encounter_chance;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.campaign_pois', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_poi(p_campaign_seed, p_poi_type, true) end;
+      exit when v_held is null or not worker.await_item('public.campaign_pois', v_held, worker.request_key('poi', p_request_id), current_setting('lock_timeout'));
     end;
   end loop;
-  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)), v_may_wait);
+  perform worker.want('generate_pois', jsonb_strip_nulls(jsonb_build_object('campaign_seed', p_campaign_seed, 'poi_type', p_poi_type)));
 end $$;
 comment on function worker.claim_poi(text, text, jsonb, text) is
 'What claim_poi_from_pool does.';

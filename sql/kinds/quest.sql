@@ -175,13 +175,36 @@ begin
     return format('xp_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'xp_reward', v_low, v_high, v_fit ->> 'xp_min', v_fit ->> 'xp_max');
   elsif (p_item ->> 'gold_reward')::int not between (v_fit ->> 'gold_min')::int and (v_fit ->> 'gold_max')::int then
     return format('gold_reward %s does not fit levels %s to %s: %s to %s', p_item ->> 'gold_reward', v_low, v_high, v_fit ->> 'gold_min', v_fit ->> 'gold_max');
-  elsif btrim(p_item ->> 'title') = '' or array_length(regexp_split_to_array(btrim(p_item ->> 'description'), '\s+'), 1) < 8 then
+  elsif btrim(p_item ->> 'title') = '' or coalesce(worker.word_count(p_item ->> 'description'), 0) < 8 then
     return 'the title is blank or the description has fewer than 8 words';
   end if;
-  return null;
+  return worker.check_objectives(p_item -> 'objectives');
 end $$;
 comment on function worker.check_quest(jsonb, jsonb) is
-'The rules of a quest: levels in order and within level_range, rewards that fit them, a description that says something.';
+'The rules of a quest: levels in order and within level_range, rewards that fit them, a description that says something, objectives as worker.check_objectives has them.';
+
+create or replace function worker.check_objectives(p_objectives jsonb) returns text
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+declare
+  v_bad jsonb;
+begin
+  -- What the schema says too: not every server has a library that checks it.
+  if jsonb_typeof(p_objectives) is distinct from 'array' then
+    return 'objectives is not a list';
+  elsif jsonb_array_length(p_objectives) not between 1 and 4 then
+    return format('%s objectives: 1 to 4 are allowed', jsonb_array_length(p_objectives));
+  end if;
+  select o into v_bad from jsonb_array_elements(p_objectives) o
+   where (jsonb_typeof(o) = 'object' and jsonb_typeof(o -> 'target') = 'string' and btrim(o ->> 'target') <> ''
+          and o ->> 'type' in ('kill_enemies', 'reach_location', 'collect_items', 'escort_npc', 'investigate')
+          and worker.fits('{"type": "integer", "min": 1, "max": 20}', o -> 'count')) is not true
+   limit 1;
+  return case when v_bad is not null then format(
+    'the objective %s is not {"type", "target", "count"}: type kill_enemies, reach_location, collect_items, escort_npc or investigate, count from 1 to 20',
+    left(v_bad::text, 200)) end;
+end $$;
+comment on function worker.check_objectives(jsonb) is
+'The rules of a quest''s objectives: a list of 1 to 4 {"type", "target", "count"}. Returns what does not fit, or NULL.';
 
 create or replace function worker.store_quest(p_item jsonb, p_parameters jsonb, p_provenance jsonb) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -201,12 +224,30 @@ create or replace function worker.pick_quest(p_min_level integer, p_max_level in
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   v_key double precision := random();
-  v_start integer := p_min_level + floor(random() * (p_max_level - p_min_level + 1));
+  v_start integer;
   v_low integer;
   v_high integer;
   v_id uuid;
 begin
-  -- Two arcs of the circle of lowest levels: from a random start upwards, then from the bottom to the start.
+  -- The lowest levels that are there lie within these two. Some draws: the first that hits a band begins, and so each
+  -- band is as likely as any other, wherever the gaps are.
+  select b.low, b.high into v_low, v_high
+    from (select (select q.level_min from public.quest_templates q
+                   where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
+                 (select q.level_min from public.quest_templates q
+                   where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
+  if v_low is null then
+    return null;
+  end if;
+  select q.level_min into v_start
+    from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
+   cross join lateral (select q.level_min from public.quest_templates q
+                        where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
+                        -- the order is the index's: else a planner may read the whole table for a level that is not there
+                        order by q.level_min, q.level_max limit 1) q
+   limit 1;
+  v_start := coalesce(v_start, v_low + floor(random() * (v_high - v_low + 1))::int);
+  -- Two arcs of the circle of lowest levels: from the start upwards, then from the bottom to the start.
   for v_arc in 1..2 loop
     v_low := case v_arc when 1 then v_start - 1 end;
     loop
@@ -259,7 +300,12 @@ declare
   v_may_wait boolean := worker.begin_claim('quest', request_id);
   v_id uuid;
   v_held uuid;
+  v_until timestamptz := clock_timestamp() + interval '1 second';
 begin
+  if v_max = 10 and v_min > 10 then
+    -- Only the lowest level was given, most likely, and 10 is the default of the highest.
+    v_max := v_min;
+  end if;
   if v_min > v_max then
     perform worker.refuse_above('min_level', v_min, 'max_level', v_max);
   end if;
@@ -282,14 +328,13 @@ begin
       returning q.id, q.title, q.description, q.objectives, q.xp_reward, q.gold_reward;
       return;
     exception when sqlstate 'PW001' then
-      v_held := case when v_may_wait then worker.pick_quest(v_min, v_max, true) end;
-      exit when v_held is null;
-      perform worker.wait_for_item('public.quest_templates', v_held);
+      v_held := case when v_may_wait and clock_timestamp() < v_until then worker.pick_quest(v_min, v_max, true) end;
+      exit when v_held is null or not worker.await_item('public.quest_templates', v_held, worker.request_key('quest', $4), current_setting('lock_timeout'));
     end;
   end loop;
   if v_max >= 1 and v_min <= 20 then
-    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))), v_may_wait);
+    perform worker.want('generate_quests', jsonb_build_object('level_range', jsonb_build_array(greatest(v_min, 1), least(v_max, 20))));
   end if;
 end $$;
 comment on function public.claim_quest_from_pool(uuid, integer, integer, text) is
-'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';
+'Claims a random unused quest for a character: it is never handed out again. Fits when the quest''s levels overlap min_level (1) to max_level (10; with a min_level above 10, just that level). request_id: the same id gets the same quest, so that a repeated call is harmless. No row: none fits; one is then made for just these levels.';

@@ -67,18 +67,6 @@ end $setup$;
 comment on function worker.setup_kind_session_summary() is
 'Makes the table of session summaries and their kind. Part of worker.setup().';
 
-create or replace function worker.require_right(p_table text, p_right text) returns void
-language plpgsql stable set search_path = pg_catalog, pg_temp as $$
-begin
-  if not has_table_privilege(p_table, p_right) then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('role %s, who owns worker_jobs, may not %s %s: GRANT %s ON %s TO %I',
-                       current_user, lower(p_right), p_table, p_right, p_table, current_user);
-  end if;
-end $$;
-comment on function worker.require_right(text, text) is
-'Raises 42501 with the statement that mends it, where the owner of the tables lacks a right on a table of the game.';
-
 create or replace function worker.conversation(p_character uuid, p_count integer) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
@@ -88,21 +76,31 @@ begin
     raise exception using errcode = 'no_data_found',
       message = 'there is no table dm_conversations, and the job brings no "messages" along';
   end if;
-  perform worker.require_right('public.dm_conversations', 'SELECT');
-  select jsonb_agg(jsonb_build_object('role', m.role, 'content', m.content) order by m.n desc) into v_messages
-    from (select c.role, c.content, row_number() over (order by c.created_at desc, c.ctid desc) as n
-            from public.dm_conversations c
-           where c.character_id = p_character and btrim(c.content) <> ''
-           order by n limit p_count) m;
-  if v_messages is null and row_security_active('public.dm_conversations') then
-    raise exception using errcode = 'insufficient_privilege',
-      message = format('row level security hides the rows of dm_conversations from role %s, who owns worker_jobs: '
-                       'CREATE POLICY … ON dm_conversations FOR SELECT TO %I USING (true)', current_user, current_user);
+  perform worker.require_game_access('dm_conversations');
+  v_messages := worker.game_dm_conversations(p_character, p_count);
+  if v_messages is null and worker.hidden_from_owner('dm_conversations') is not null then
+    raise exception using errcode = 'insufficient_privilege', message = worker.hidden_from_owner('dm_conversations');
   end if;
   return v_messages;
 end $$;
 comment on function worker.conversation(uuid, integer) is
 'The last messages of a character in the game''s own table dm_conversations, oldest first; NULL where there are none. Raises where they may not be read.';
+
+create or replace function worker.preview_parameters(p_kind text, p_parameters jsonb) returns jsonb
+language sql immutable set search_path = pg_catalog, pg_temp
+-- Whoever may preview could read any character's conversation by its uuid: a preview that brings none gets this one.
+return case when p_kind = 'session_summary' and p_parameters ->> 'messages' is null then
+  p_parameters || '{
+    "character_id": "00000000-0000-4000-8000-000000000000",
+    "messages": [
+      {"role": "dm", "content": "Rain drums on the roof of the mill. The miller bars the door and whispers that something walks on the wheel at night."},
+      {"role": "player", "content": "I climb to the loft with my lantern covered and watch the wheel."},
+      {"role": "dm", "content": "Near midnight a drowned bell begins to ring below the water, and a pale hand turns the wheel against the stream."},
+      {"role": "player", "content": "I call out the name on the bell: Ansel Reed."},
+      {"role": "dm", "content": "The hand lets go. On the bank lies a rusted key that was not there before."}]}'::jsonb
+  else p_parameters end;
+comment on function worker.preview_parameters(text, jsonb) is
+'The parameters of a preview: that of a summary is of an example, unless messages come with it, and never of a character''s own conversation.';
 
 create or replace function worker.context_session_summary(p_parameters jsonb, p_facets jsonb, p_item_no integer, p_seed bigint) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
@@ -113,7 +111,7 @@ declare
 begin
   if to_regclass('public.journal_entries') is not null then
     -- Better before the model has written than after.
-    perform worker.require_right('public.journal_entries', 'INSERT');
+    perform worker.require_game_access('journal_entries');
   end if;
   if v_messages is null then
     v_messages := worker.conversation(v_character, v_count);
@@ -138,7 +136,7 @@ return (
   select case when bool_and(l.kept) then '' else E'(what was said before is left out)\n' end
          || string_agg(l.line, E'\n' order by l.n) filter (where l.kept)
     from (select x.n, x.line, sum(length(x.line)) over (order by x.n desc) <= 12000 as kept
-            from (select n, case m ->> 'role' when 'player' then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
+            from (select n, case when m ->> 'role' in ('player', 'user') then 'Player: ' else 'DM: ' end || left(m ->> 'content', 2000) as line
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) x) l);
 comment on function worker.conversation_text(jsonb) is
 'A conversation as lines for a prompt, cut at the beginning where it is too long.';
@@ -151,8 +149,8 @@ return (
            'first_message', (array_agg(x.excerpt order by x.n))[1],
            'last_message', (array_agg(x.excerpt order by x.n desc))[1],
            'events', coalesce(jsonb_agg(x.excerpt order by x.n) filter (where x.told <= 8), jsonb_build_array('They talked.')))
-    from (select n, excerpt, case when role <> 'player' and length(excerpt) >= 3
-                                  then count(*) filter (where role <> 'player' and length(excerpt) >= 3) over (order by n) end as told
+    from (select n, excerpt, case when role not in ('player', 'user') and length(excerpt) >= 3
+                                  then count(*) filter (where role not in ('player', 'user') and length(excerpt) >= 3) over (order by n) end as told
             from (select n, m ->> 'role' as role,
                          left(translate(regexp_replace(m ->> 'content', '\s+', ' ', 'g'), '{}<>[]', ''), 280) as excerpt
                     from jsonb_array_elements(p_messages) with ordinality e(m, n)) y) x);
@@ -162,7 +160,7 @@ comment on function worker.conversation_excerpts(jsonb) is
 create or replace function worker.check_session_summary(p_item jsonb, p_parameters jsonb) returns text
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
-  if coalesce(array_length(regexp_split_to_array(btrim(p_item ->> 'summary'), '\s+'), 1), 0) < 8 then
+  if coalesce(worker.word_count(p_item ->> 'summary'), 0) < 8 then
     return 'the summary has fewer than 8 words';
   elsif jsonb_typeof(p_item -> 'key_events') is distinct from 'array' or jsonb_typeof(p_item -> 'open_threads') is distinct from 'array' then
     return 'key_events and open_threads are not both lists';
@@ -182,10 +180,9 @@ begin
   values (v_character, p_item ->> 'summary', p_item -> 'key_events', p_item -> 'open_threads', p_provenance)
   returning id into v_id;
   if to_regclass('public.journal_entries') is not null then
-    insert into public.journal_entries (character_id, entry_type, content, metadata)
-    values (v_character, 'session_summary', p_item ->> 'summary',
-            jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
-                               'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
+    perform worker.game_journal_entries(v_character, p_item ->> 'summary',
+      jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
+                         'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
   end if;
   return v_id;
 end $$;

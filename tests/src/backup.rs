@@ -80,6 +80,16 @@ impl Backup {
         succeeds(restore.arg("-d").arg(database.url()).arg(&path));
     }
 
+    /// The errors of a restore that must stop at one.
+    #[track_caller]
+    pub fn restore_fails(&self, database: &Database) -> String {
+        let mut restore = Command::new(pg_bin("pg_restore"));
+        restore.arg("--exit-on-error").arg("-d").arg(database.url());
+        let out = restore.arg(self.path()).output().expect("start a program");
+        assert!(!out.status.success(), "the restore succeeded");
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    }
+
     /// Restores one section of a custom dump: `pre-data`, `data` or `post-data`.
     #[track_caller]
     pub fn restore_section(&self, section: &str, database: &Database) {

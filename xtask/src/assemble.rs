@@ -49,6 +49,14 @@ const SQL_ONLY_HEAD: &str = "\
 
 begin;
 
+do $$
+begin
+  if pg_catalog.getdatabaseencoding() <> 'UTF8' then
+    raise exception 'pg_worker_ext needs a database in UTF8, this one is in %', pg_catalog.getdatabaseencoding()
+      using errcode = 'feature_not_supported', hint = 'CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0;';
+  end if;
+end $$;
+
 create schema if not exists worker;
 ";
 const SQL_ONLY_TAIL: &str = "commit;\n";

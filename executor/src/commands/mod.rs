@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::door::{Door, DoorError};
 use crate::generator::llm::{Bounds, WireError};
 use crate::generator::{Builtin, Generator, Llm};
-use crate::settings::{Options, SettingsError};
+use crate::settings::{ActiveHours, Options, SettingsError};
 
 /// Why a command could not do its work, in one line for a person.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +35,11 @@ pub fn door(options: &Options) -> Result<Door, Failure> {
             target.ignored.join(", ")
         );
     }
-    Ok(Door::new(target, options.database_timeout)?)
+    Ok(Door::new(target, options.database_bound()?)?)
 }
 
-/// The model at LOCAL_LLM_ENDPOINT; None without one.
-pub fn llm(options: &Options) -> Result<Option<Llm>, Failure> {
+/// The model at LOCAL_LLM_ENDPOINT; None without one. `hours`: when it may be asked.
+pub fn llm(options: &Options, hours: Option<ActiveHours>) -> Result<Option<Llm>, Failure> {
     let Some(endpoint) = options.endpoint()? else {
         return Ok(None);
     };
@@ -51,15 +51,16 @@ pub fn llm(options: &Options) -> Result<Option<Llm>, Failure> {
     };
     Ok(Some(Llm::new(
         endpoint,
-        options.api_key()?,
+        options.authorization()?,
         options.model(),
         bounds,
+        hours,
     )?))
 }
 
 /// Who writes.
-pub fn generator(options: &Options) -> Result<Arc<dyn Generator>, Failure> {
-    Ok(match llm(options)? {
+pub fn generator(options: &Options, hours: Option<ActiveHours>) -> Result<Arc<dyn Generator>, Failure> {
+    Ok(match llm(options, hours)? {
         Some(llm) => Arc::new(llm),
         None => Arc::new(Builtin),
     })

@@ -17,19 +17,14 @@ use crate::vitals::Counters;
 const TICK: Duration = Duration::from_millis(200);
 
 pub async fn once(options: &Options) -> Result<ExitCode, Failure> {
-    let tools = tools(options)?;
+    let plan = plan(options, true);
+    let tools = tools(options, &plan)?;
     let stop = stop_on_signals(options.shutdown_seconds)?;
     say_who_writes(options);
     let progress = tokio::spawn(show_progress(Arc::clone(&tools)));
-    let result = Engine::new(
-        Uuid::new_v4(),
-        Arc::clone(&tools),
-        plan(options, true),
-        None,
-        stop,
-    )
-    .run()
-    .await;
+    let result = Engine::new(Uuid::new_v4(), Arc::clone(&tools), plan, None, stop)
+        .run()
+        .await;
     progress.abort();
     let _ = progress.await;
     println!("{}", summary(&tools.vitals.facts().counters));

@@ -15,7 +15,7 @@ use crate::redact::clean;
 use crate::settings::Options;
 
 pub async fn preview(options: &Options, preview: &Preview) -> Result<ExitCode, Failure> {
-    let (door, generator) = (super::door(options)?, super::generator(options)?);
+    let (door, generator) = (super::door(options)?, super::generator(options, None)?);
     let kind = &preview.kind;
     tell(&match options.endpoint()? {
         Some(endpoint) => format!(
@@ -68,8 +68,8 @@ fn account(written: &Written) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::Rejection;
     use crate::generator::Draft;
+    use crate::rejection::{Class, Rejection};
     use serde_json::json;
 
     #[test]
@@ -90,10 +90,7 @@ mod tests {
             text,
             "written by m in 2.0 s, 60 tokens (30 a second), on the first try; nothing was stored"
         );
-        written.rejected.push(Rejection {
-            class: "schema",
-            reason: "x".into(),
-        });
+        written.rejected.push(Rejection::new(Class::Schema, "x"));
         assert!(account(&written).contains("on try 2"));
     }
 }

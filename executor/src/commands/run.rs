@@ -4,7 +4,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -19,7 +18,8 @@ use crate::settings::{Fallback, Options};
 use crate::vitals::Vitals;
 
 pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let tools = tools(options)?;
+    let plan = plan(options, false);
+    let tools = tools(options, &plan)?;
     let listening = serve::bind(options.bind, options.port).await?;
     let stop = stop_on_signals(options.shutdown_seconds)?;
     tracing::info!(
@@ -31,8 +31,7 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
     say_who_writes(options);
     let server = tokio::spawn(listening.answer(Arc::clone(&tools)));
     let id = Uuid::new_v4();
-    let listener = Listener::start(tools.door.clone(), id);
-    let plan = plan(options, false);
+    let listener = Listener::start(tools.door.clone(), id, options.poll_interval_ms);
     let result = Engine::new(id, tools, plan, Some(listener), stop).run().await;
     server.abort();
     result.map_err(|fatal| Failure::Other(fatal.to_string()))?;
@@ -40,8 +39,8 @@ pub async fn run(options: &Options) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub fn tools(options: &Options) -> Result<Arc<Tools>, Failure> {
-    let generator = generator(options)?;
+pub fn tools(options: &Options, plan: &Plan) -> Result<Arc<Tools>, Failure> {
+    let generator = generator(options, plan.hours.clone())?;
     let fallback: Option<Arc<dyn Generator>> = match options.fallback {
         Fallback::Builtin if generator.name() != "builtin" => Some(Arc::new(Builtin)),
         Fallback::Builtin | Fallback::None => None,
@@ -84,20 +83,57 @@ pub fn say_who_writes(options: &Options) {
 
 /// The first signal asks for an orderly end within `bound`, the second one for an end at once.
 pub fn stop_on_signals(bound: Duration) -> Result<Stop, Failure> {
-    let failed = |error| Failure::Other(format!("cannot watch for signals: {error}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut signals =
+        Signals::watch().map_err(|error| Failure::Other(format!("cannot watch for signals: {error}")))?;
     let (tell, stop) = watch::channel(None);
     tokio::spawn(async move {
         let mut patience = bound;
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             tell.send_replace(Some(Instant::now() + patience));
             patience = Duration::ZERO;
         }
     });
     Ok(stop)
+}
+
+#[cfg(unix)]
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Ctrl-C, which is all that there is elsewhere.
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn watch() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
 }

@@ -3,6 +3,7 @@
 
 use tokio_postgres::config::Host;
 
+use super::Away;
 use crate::settings::Target;
 
 /// Stands between what the server or the driver said and what to do about it.
@@ -12,21 +13,19 @@ pub const TRANSACTION_POOLER: u16 = 6543;
 
 const POOLER: &str = ".pooler.supabase.com";
 
-/// What to do about a connection that could not be made, where the address tells.
-pub fn for_refusal(target: &Target, why: &str) -> Option<String> {
+/// What to do about a connection that could not be made, where the address tells. `away`: what keeps it
+/// away; None where the log-in was refused.
+pub fn for_refusal(target: &Target, away: Option<Away>) -> Option<String> {
     let host = tcp_host(target)?;
     let user = target.config.get_user().unwrap_or("postgres");
-    let says = |part: &str| why.to_lowercase().contains(part);
-    if host.ends_with(POOLER) && !user.contains('.') {
+    if is_pooler(target) && !user.contains('.') {
         let url = url(target, &format!("{user}.PROJECT"), host);
         return Some(format!(
             "the pooler wants the project's name behind the user's: {url}"
         ));
     }
-    let no_ipv6 =
-        says("os error 101") || says("os error 99") || says("os error 97") || says("no address associated");
     if let Some(project) = direct_project(host)
-        && (no_ipv6 || says("lookup") || says("timed out"))
+        && matches!(away, Some(Away::NoRoute | Away::UnknownHost | Away::Late))
     {
         let url = url(
             target,
@@ -38,9 +37,14 @@ pub fn for_refusal(target: &Target, why: &str) -> Option<String> {
              (the dashboard's Connect button shows its host)"
         ));
     }
-    (says("os error 101") || says("os error 97")).then(|| {
+    (away == Some(Away::NoRoute)).then(|| {
         format!("has {host} an IPv6 address only, and this machine no IPv6? Then take an address with IPv4, such as a session pooler's")
     })
+}
+
+/// Supabase's pooler, whose own refusals are internal errors to PostgreSQL.
+pub fn is_pooler(target: &Target) -> bool {
+    tcp_host(target).is_some_and(|host| host.ends_with(POOLER))
 }
 
 /// What to do about a connection on which nothing is heard.
@@ -62,6 +66,7 @@ fn url(target: &Target, user: &str, host: &str) -> String {
 fn tcp_host(target: &Target) -> Option<&str> {
     target.config.get_hosts().iter().find_map(|host| match host {
         Host::Tcp(name) => Some(name.as_str()),
+        #[cfg(unix)]
         Host::Unix(_) => None,
     })
 }
@@ -75,22 +80,16 @@ fn direct_project(host: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const UNREACHABLE: &str = "error connecting to server: Network is unreachable (os error 101)";
-
-    fn of(url: &str, why: &str) -> Option<String> {
-        for_refusal(&Target::parse(url).unwrap(), why)
+    fn of(url: &str, away: Option<Away>) -> Option<String> {
+        for_refusal(&Target::parse(url).unwrap(), away)
     }
 
     #[test]
     fn a_host_with_ipv6_only_is_recognised_where_there_is_none() {
-        for why in [
-            UNREACHABLE,
-            "error connecting to server: Cannot assign requested address (os error 99)",
-            "failed to lookup address information: No address associated with hostname",
-        ] {
+        for away in [Away::NoRoute, Away::UnknownHost, Away::Late] {
             let advice = of(
                 "postgres://postgres:s3cret@db.abcdefgh.supabase.co:5432/postgres",
-                why,
+                Some(away),
             )
             .unwrap();
             assert!(advice.contains("IPv6"), "{advice}");
@@ -101,22 +100,13 @@ mod tests {
             assert!(!advice.contains("s3cret"));
         }
         assert!(
-            of("postgres://me@db.example.com/game", UNREACHABLE)
+            of("postgres://me@db.example.com/game", Some(Away::NoRoute))
                 .unwrap()
                 .contains("IPv6")
         );
+        assert_eq!(of("postgres://me@db.example.com/game", Some(Away::Refused)), None);
         assert_eq!(
-            of(
-                "postgres://me@db.example.com/game",
-                "Connection refused (os error 111)"
-            ),
-            None
-        );
-        assert_eq!(
-            of(
-                "postgres://postgres@db.abcdefgh.supabase.co/postgres",
-                "password authentication failed"
-            ),
+            of("postgres://postgres@db.abcdefgh.supabase.co/postgres", None),
             None
         );
     }
@@ -126,7 +116,7 @@ mod tests {
         let pooler = "aws-0-eu-central-1.pooler.supabase.com";
         let advice = of(
             &format!("postgres://postgres:s3cret@{pooler}:6543/postgres"),
-            "Tenant or user not found",
+            None,
         )
         .unwrap();
         assert!(
@@ -136,10 +126,7 @@ mod tests {
             "{advice}"
         );
         assert_eq!(
-            of(
-                &format!("postgres://postgres.abcdefgh@{pooler}/postgres"),
-                "password authentication failed"
-            ),
+            of(&format!("postgres://postgres.abcdefgh@{pooler}/postgres"), None),
             None
         );
     }

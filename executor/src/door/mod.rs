@@ -5,21 +5,26 @@
 //! the second call say what the first one did.
 
 pub mod advice;
+mod connection;
+mod encryption;
 mod ends;
 mod error;
 mod pool;
 mod rows;
+mod shown;
 mod verbs;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use error::DoorError;
+pub use connection::Connection;
+pub use error::{Away, DoorError, Refusal};
 pub use pool::{Parameter, Pool};
 pub use rows::{
     About, BatchEstimate, Ended, Gone, Lease, Message, Next, Order, PoolLevel, QueueLevel, Server, Stored,
 };
-pub use verbs::{ItemId, Rejection};
+pub use shown::KindLevel;
+pub use verbs::ItemId;
 
 use crate::settings::Target;
 

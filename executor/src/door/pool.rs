@@ -1,22 +1,23 @@
 //! A few connections to the database, made when needed.
 //!
 //! Made for poolers: no statement is ever prepared by name, and nothing is set on a session. Every
-//! wait has a bound; a connection that missed it, or whose caller went away in the middle, is
-//! closed and not used again, so that no answer can meet the wrong question.
+//! call has a bound, waiting for a connection included; a connection that missed it, or whose caller went
+//! away in the middle, is closed and not used again, so that no answer can meet the wrong question, and what
+//! the server still does for it is cancelled.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::DoorError;
+use super::connection::Connection;
 use crate::settings::Target;
 use crate::tls;
-
-const CONNECTIONS: usize = 4;
 
 /// A parameter with its type, so that nothing has to be asked before the statement is sent.
 pub type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -30,23 +31,41 @@ pub enum Durability {
     Lazy,
 }
 
+/// What a call is for. Calls for one thing never wait for those for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Work,
+    /// Keeps the leases: must never wait behind a store.
+    Beat,
+    /// Only for people to see.
+    Show,
+}
+
 pub struct Pool {
     target: Target,
     tls: MakeRustlsConnect,
     bound: Duration,
+    work: Share,
+    beats: Share,
+    shows: Share,
+}
+
+/// The connections for one purpose.
+struct Share {
     permits: Semaphore,
-    idle: Mutex<Vec<Client>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Pool {
     pub fn new(target: Target, bound: Duration) -> Result<Self, DoorError> {
         let tls = MakeRustlsConnect::new(tls::for_database(&target.tls)?);
         Ok(Self {
-            target,
+            target: target.bounded(bound),
             tls,
             bound,
-            permits: Semaphore::new(CONNECTIONS),
-            idle: Mutex::default(),
+            work: Share::of(4),
+            beats: Share::of(1),
+            shows: Share::of(1),
         })
     }
 
@@ -54,65 +73,110 @@ impl Pool {
         &self.target
     }
 
+    /// The longest time that a call may take.
     pub fn bound(&self) -> Duration {
         self.bound
     }
 
-    pub fn tls(&self) -> MakeRustlsConnect {
-        self.tls.clone()
-    }
-
-    /// Runs one statement on a free connection.
+    /// Runs one statement that is part of the work.
     pub async fn rows(
         &self,
         durability: Durability,
         sql: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, DoorError> {
-        let late = || DoorError::Unreachable(format!("no answer within {} s", self.bound.as_secs_f64()));
-        let _permit = self
-            .permits
-            .acquire()
+        self.rows_for(Purpose::Work, self.bound, durability, sql, parameters)
             .await
-            .map_err(|_| DoorError::Unreachable("shutting down".into()))?;
-        // Until the answer is complete the client is ours alone: dropping this future closes it.
-        let client = match self.take_idle() {
-            Some(client) => client,
-            None => tokio::time::timeout(self.bound, self.connect())
-                .await
-                .map_err(|_| late())??,
-        };
-        let answer = tokio::time::timeout(self.bound, run(&client, durability, sql, parameters));
-        let answer = answer.await.map_err(|_| late())?;
-        let unbroken = answer
-            .as_ref()
-            .err()
-            .is_none_or(|error| error.as_db_error().is_some());
-        if unbroken && !client.is_closed() {
-            self.idle
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(client);
-        }
-        answer.map_err(|error| DoorError::from_driver(&error))
     }
 
-    fn take_idle(&self) -> Option<Client> {
+    /// Runs one statement on a free connection, within `bound`.
+    pub async fn rows_for(
+        &self,
+        purpose: Purpose,
+        bound: Duration,
+        durability: Durability,
+        sql: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, DoorError> {
+        let share = self.share(purpose);
+        let call = async {
+            let _permit = share.permits.acquire().await.ok();
+            // Until the answer is complete it is ours alone: dropping this future closes it.
+            let mut connection = match share.take_idle() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let answer = run(connection.client(), durability, sql, parameters).await;
+            let unbroken = answer
+                .as_ref()
+                .err()
+                .is_none_or(|error| error.as_db_error().is_some());
+            if unbroken {
+                share.give_back(connection);
+            }
+            answer.map_err(|error| DoorError::from_driver(&error))
+        };
+        match tokio::time::timeout(bound, call).await {
+            Ok(result) => result,
+            Err(_) => {
+                self.suspect_all();
+                Err(DoorError::late(bound))
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, DoorError> {
+        Connection::open(&self.target, self.tls.clone()).await
+    }
+
+    /// A connection of one's own, on which notifications are heard.
+    pub async fn hearing(&self, heard: UnboundedSender<String>) -> Result<Connection, DoorError> {
+        Connection::hearing(&self.target, self.tls.clone(), Some(heard)).await
+    }
+
+    /// One connection has gone silent. Those that lie idle went the same way: to find out one after the
+    /// other would take a bound for each.
+    fn suspect_all(&self) {
+        for share in [&self.work, &self.beats, &self.shows] {
+            share.forget_idle();
+        }
+    }
+
+    fn share(&self, purpose: Purpose) -> &Share {
+        match purpose {
+            Purpose::Work => &self.work,
+            Purpose::Beat => &self.beats,
+            Purpose::Show => &self.shows,
+        }
+    }
+}
+
+impl Share {
+    fn of(connections: usize) -> Self {
+        Self {
+            permits: Semaphore::new(connections),
+            idle: Mutex::default(),
+        }
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|client| !client.is_closed());
+        idle.retain(|connection| !connection.is_closed());
         idle.pop()
     }
 
-    async fn connect(&self) -> Result<Client, DoorError> {
-        let connected = self.target.config.connect(self.tls.clone()).await;
-        let (client, connection) =
-            connected.map_err(|error| DoorError::from_connecting(&error, &self.target))?;
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %DoorError::from_driver(&error), "a database connection ended");
-            }
-        });
-        Ok(client)
+    fn give_back(&self, mut connection: Connection) {
+        connection.at_rest();
+        if !connection.is_closed() {
+            self.idle
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(connection);
+        }
+    }
+
+    fn forget_idle(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

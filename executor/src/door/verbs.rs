@@ -8,11 +8,10 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::pool::Durability::{Lazy, Sure};
+use super::pool::Purpose::{Beat, Work};
 use super::rows::{column, still_ours};
-use super::{
-    About, BatchEstimate, Door, DoorError, Gone, Lease, Next, Order, Parameter, PoolLevel, QueueLevel,
-    Server, Stored,
-};
+use super::{About, Door, DoorError, Gone, Lease, Next, Order, Parameter, Server, Stored};
+use crate::rejection::Rejection;
 
 /// Which item of which job, and the proof that the job is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +21,17 @@ pub struct ItemId {
     pub item_no: i32,
 }
 
-/// What this program itself found wrong with an answer, before the database saw it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejection {
-    pub class: &'static str,
-    pub reason: String,
-}
-
 impl Door {
     pub async fn contract_version(&self) -> Result<i32, DoorError> {
-        column(
-            &self
-                .one("select worker.contract_version() as version", &[])
-                .await?,
-            "version",
-        )
+        let sql = "select worker.contract_version() as version";
+        match self.one(sql, &[]).await {
+            Ok(row) => column(&row, "version"),
+            // A schema of that name, and no such function in it.
+            Err(DoorError::Refused { sqlstate, message }) if sqlstate == "42883" => {
+                Err(DoorError::Absent(message))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub async fn about(&self) -> Result<About, DoorError> {
@@ -59,14 +54,6 @@ impl Door {
                    and not has_function_privilege(p.oid, 'execute') order by 1";
         let rows = self.pool.rows(Sure, sql, &[]).await?;
         rows.iter().map(|row| column(row, "name")).collect()
-    }
-
-    pub async fn report_executor(&self, executor: Uuid, info: &Value) -> Result<(), DoorError> {
-        let parameters: [Parameter<'_>; 2] = [(&executor, Type::UUID), (info, Type::JSONB)];
-        self.pool
-            .rows(Lazy, "select worker.report_executor($1, $2)", &parameters)
-            .await
-            .map(drop)
     }
 
     pub async fn unregister_executor(&self, executor: Uuid) -> Result<(), DoorError> {
@@ -122,10 +109,11 @@ impl Door {
             (&tokens, Type::UUID_ARRAY),
             (&seconds, Type::INT4),
         ];
-        let rows = self
-            .pool
-            .rows(Lazy, "select * from worker.heartbeat($1, $2, $3)", &parameters)
-            .await?;
+        // So that there is time for several in the life of a lease.
+        let part = Duration::from_secs(u64::from(seconds.unsigned_abs())) / 6;
+        let bound = self.pool.bound().min(part);
+        let sql = "select * from worker.heartbeat($1, $2, $3)";
+        let rows = self.pool.rows_for(Beat, bound, Lazy, sql, &parameters).await?;
         let mut lost = Vec::new();
         for row in &rows {
             if let Some(gone) = still_ours(&column::<String>(row, "outcome")?)? {
@@ -193,7 +181,7 @@ impl Door {
             (&id.job_id, Type::UUID),
             (&id.token, Type::UUID),
             (&id.item_no, Type::INT4),
-            (&rejection.class, Type::TEXT),
+            (&rejection.class.name(), Type::TEXT),
             (&rejection.reason, Type::TEXT),
             (provenance, Type::JSONB),
         ];
@@ -201,9 +189,12 @@ impl Door {
         still_ours(&column::<String>(&self.one(sql, &parameters).await?, "outcome")?)
     }
 
-    /// One round of maintenance, for databases without a background worker.
+    /// One round of maintenance, for databases without a background worker. With many pools it takes its
+    /// time, and no lease waits for it.
     pub async fn tick(&self) -> Result<(), DoorError> {
-        self.one("select worker.tick()", &[]).await.map(drop)
+        let bound = 3 * self.pool.bound();
+        let rows = self.pool.rows_for(Work, bound, Sure, "select worker.tick()", &[]);
+        rows.await.map(drop)
     }
 
     /// Time until the next known thing is due. Counted by the database: the clocks may differ.
@@ -250,41 +241,6 @@ impl Door {
                 .await?,
             "problem",
         )
-    }
-
-    pub async fn pool_status(&self) -> Result<Vec<PoolLevel>, DoorError> {
-        let rows = self
-            .pool
-            .rows(Sure, "select * from worker.pool_status()", &[])
-            .await?;
-        rows.iter().map(PoolLevel::from_row).collect()
-    }
-
-    pub async fn queue_status(&self) -> Result<Vec<QueueLevel>, DoorError> {
-        let rows = self
-            .pool
-            .rows(Sure, "select * from worker.queue_status()", &[])
-            .await?;
-        rows.iter().map(QueueLevel::from_row).collect()
-    }
-
-    /// How long batches take at this speed, one request at a time.
-    pub async fn batch_estimates(&self, tokens_per_second: f64) -> Result<Vec<BatchEstimate>, DoorError> {
-        let given: [Parameter<'_>; 1] = [(&tokens_per_second, Type::FLOAT8)];
-        let rows = self
-            .pool
-            .rows(Sure, "select * from worker.batch_estimates($1)", &given)
-            .await?;
-        rows.iter().map(BatchEstimate::from_row).collect()
-    }
-
-    /// Sends a notification that a listening connection should hear.
-    pub async fn notify_echo(&self, payload: &str) -> Result<(), DoorError> {
-        let parameters: [Parameter<'_>; 1] = [(&payload, Type::TEXT)];
-        self.pool
-            .rows(Sure, "select pg_notify('worker_jobs', $1)", &parameters)
-            .await
-            .map(drop)
     }
 
     pub(super) async fn one(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Row, DoorError> {

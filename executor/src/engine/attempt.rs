@@ -1,18 +1,19 @@
 //! One item, from its number to its row: ask the database what to write, have it written, check it,
 //! store it; and again with the reason, a bounded number of times, when it is rejected.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
 use super::Tools;
+use super::lesson::{Lesson, NextTry, too_much};
 use super::numbers::{Number, Numbers};
-use super::patience::patiently;
-use super::slots::{Slots, Wish};
-use crate::door::{DoorError, Gone, ItemId, Lease, Next, Order, Rejection, Stored};
+use super::slots::{Company, Model, Slots, Wish};
+use crate::door::{DoorError, Gone, ItemId, Lease, Next, Order, Stored};
 use crate::extract;
-use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
+use crate::generator::{Ask, Draft, GenerateError, Generator, Trouble};
 use crate::redact::clean;
+use crate::rejection::{Class, Rejection};
 
 /// Tries at one item before its number is given back.
 pub const TRIES: i32 = 3;
@@ -34,6 +35,15 @@ pub enum ItemEnd {
     },
     Gone(Gone),
     Host(Trouble),
+    /// Its model was known to be away: nothing was asked.
+    Paused,
+    /// These are no hours for it: nothing was asked.
+    Resting,
+    /// Together with others it was more than the context holds; nobody is to blame.
+    Crowded {
+        reason: String,
+        together: usize,
+    },
     Job {
         reason: String,
         permanent: bool,
@@ -49,14 +59,8 @@ pub struct Attempt {
     pub slots: Arc<Slots>,
     /// Rejections before this one: another number draws other facets and another seed.
     pub first_try: i32,
-}
-
-/// What a rejected answer means for the next try.
-struct Lesson {
-    reason: String,
-    /// What to show the model of it; None where a fresh start is better.
-    answer: Option<String>,
-    cut_off: bool,
+    /// The model that its kind wants, once that is known.
+    pub model: OnceLock<Model>,
 }
 
 /// What became of an answer: the job's count after it was stored, or what is to be learnt from it.
@@ -66,21 +70,32 @@ type Verdict = Result<i32, Lesson>;
 type Step<T> = Result<T, ItemEnd>;
 
 impl Attempt {
-    pub async fn run(self, wish: Wish) -> ItemEnd {
-        self.item(wish).await.unwrap_or_else(|end| end)
+    /// How it ended, and which model it was about, where that came out.
+    pub async fn run(self, wish: Wish) -> (Option<Model>, ItemEnd) {
+        let end = self.item(wish).await.unwrap_or_else(|end| end);
+        (self.model.into_inner(), end)
     }
 
-    async fn item(&self, mut wish: Wish) -> Step<ItemEnd> {
+    async fn item(&self, wish: Wish) -> Step<ItemEnd> {
         let (mut order, number) = self.first_order().await?;
+        let model = self.model.get_or_init(|| {
+            self.slots
+                .model(order.model.as_deref().filter(|_| self.asks_a_model()))
+        });
+        let mut wish = wish.of(model);
         let mut ask = Ask::from_order(&order);
         let mut try_no = 0;
         loop {
             let turn = wish.turn();
-            let slot = wish.slot().await;
+            let slot = wish.slot(ask.tokens()).await;
+            if self.asks_a_model() && self.slots.is_paused(model) {
+                return Ok(ItemEnd::Paused);
+            }
             let answer = self.generator.write(&ask).await;
-            let busy = slot.give_back();
+            let company = slot.give_back();
             let tokens = answer.as_ref().ok().and_then(|draft| draft.completion_tokens);
-            let lesson = match self.judge(&order, answer).await? {
+            let busy = company.at_the_end;
+            let lesson = match self.judge(&order, &ask, answer, company).await? {
                 Ok(stored) => return Ok(ItemEnd::Stored { stored, tokens, busy }),
                 Err(lesson) => lesson,
             };
@@ -91,17 +106,20 @@ impl Attempt {
                     reason: lesson.reason,
                 });
             }
-            order = self.order(self.first_try + try_no, Some(number.item_no)).await?;
-            let room = if lesson.cut_off { ask.room * 2 } else { ask.room };
-            ask = Ask {
-                room,
-                ..Ask::from_order(&order)
-            };
-            if let Some(answer) = &lesson.answer {
-                ask.tell(answer, &lesson.reason);
+            if matches!(lesson.next, NextTry::Elsewhere) {
+                order = self.order(self.first_try + try_no, Some(number.item_no)).await?;
+            } else {
+                // The brief is good, and a correction must not meet another one: only the dice are thrown anew.
+                order.seed = order.seed.wrapping_add(1);
             }
-            wish = Wish::again(&self.slots, turn);
+            ask = lesson.ask(&order, ask.room);
+            wish = Wish::again(&self.slots, model.clone(), turn);
         }
+    }
+
+    /// And does not take the items from word lists.
+    fn asks_a_model(&self) -> bool {
+        self.generator.name() != "builtin"
     }
 
     async fn first_order(&self) -> Step<(Order, Number)> {
@@ -113,12 +131,9 @@ impl Attempt {
 
     async fn order(&self, try_no: i32, item_no: Option<i32>) -> Step<Order> {
         let taken = self.numbers.taken();
-        match self
-            .tools
-            .door
-            .next_item(&self.lease, &taken, try_no, item_no)
-            .await
-        {
+        let door = &self.tools.door;
+        let next = || door.next_item(&self.lease, &taken, try_no, item_no);
+        match self.tools.patiently(next).await {
             Ok(Next::Item(order)) => Ok(*order),
             Ok(Next::Nothing) => Err(ItemEnd::Nothing),
             Ok(Next::Gone(gone)) => Err(ItemEnd::Gone(gone)),
@@ -127,16 +142,26 @@ impl Attempt {
     }
 
     /// Checks and stores an answer.
-    async fn judge(&self, order: &Order, answer: Result<Draft, Miss>) -> Step<Verdict> {
+    async fn judge(
+        &self,
+        order: &Order,
+        ask: &Ask,
+        answer: Result<Draft, GenerateError>,
+        company: Company,
+    ) -> Step<Verdict> {
         let draft = match answer {
             Ok(draft) => draft,
-            Err(Miss::Host(trouble)) => return Err(ItemEnd::Host(trouble)),
-            Err(Miss::Job { reason, permanent }) => return Err(ItemEnd::Job { reason, permanent }),
-            Err(Miss::Answer(rejection)) => {
+            Err(GenerateError::Host(trouble)) => return Err(ItemEnd::Host(trouble)),
+            Err(GenerateError::Resting) => return Err(ItemEnd::Resting),
+            Err(GenerateError::Job { reason, permanent }) => return Err(ItemEnd::Job { reason, permanent }),
+            Err(GenerateError::Context { reason, prompt }) => {
+                return too_much(order, ask, company, reason, prompt).map(Err);
+            }
+            Err(GenerateError::Answer(rejection)) => {
                 return self.reject(order, &Draft::default(), rejection).await.map(Err);
             }
         };
-        self.tools.vitals.llm_seconds.observe(draft.seconds);
+        self.count(&draft);
         let check = self.tools.schemas.check_for(&order.schema);
         let check = check.map_err(|error| ItemEnd::Job {
             reason: error.to_string(),
@@ -148,34 +173,45 @@ impl Attempt {
         }
     }
 
+    /// What an answer cost, once for each.
+    fn count(&self, draft: &Draft) {
+        let tokens = |count: Option<i64>| u64::try_from(count.unwrap_or(0)).unwrap_or(0);
+        self.tools.vitals.llm_seconds.observe(draft.seconds);
+        self.tools.vitals.count(|counters| {
+            counters.prompt_tokens += tokens(draft.prompt_tokens);
+            counters.completion_tokens += tokens(draft.completion_tokens);
+        });
+    }
+
     async fn store(&self, order: &Order, draft: &Draft, item: &Value) -> Step<Verdict> {
         let (id, provenance) = (self.id(order), self.provenance(order, draft));
         let door = &self.tools.door;
         // An item costs seconds of a GPU: a database that is away for a moment must not cost it.
-        let stored = patiently(self.tools.patience, || door.store_item(id, item, &provenance)).await;
-        let lesson = |reason, answer| Lesson {
-            reason,
-            answer,
-            cut_off: false,
-        };
+        let stored = self
+            .tools
+            .patiently(|| door.store_item(id, item, &provenance))
+            .await;
         self.tools.vitals.count(|counters| match &stored {
             Ok(Stored::Yes { .. }) => counters.items_stored += 1,
             Ok(Stored::Duplicate(_)) => counters.duplicates += 1,
-            Ok(Stored::Rejected(_)) => counters.reject("rules"),
+            Ok(Stored::Rejected(_)) => counters.reject(Class::Rules.name()),
             _ => {}
         });
         match stored {
             Ok(Stored::Yes { stored, .. }) => Ok(Ok(stored)),
-            Ok(Stored::Duplicate(reason)) => Ok(Err(lesson(reason, None))),
-            Ok(Stored::Rejected(reason)) => Ok(Err(lesson(reason, Some(item.to_string())))),
+            Ok(Stored::Duplicate(reason)) => Ok(Err(Lesson {
+                reason,
+                next: NextTry::Elsewhere,
+            })),
+            Ok(Stored::Rejected(reason)) => Ok(Err(Lesson {
+                reason,
+                next: NextTry::Correct(item.to_string()),
+            })),
             Ok(Stored::Gone(gone)) => Err(ItemEnd::Gone(gone)),
             Err(DoorError::Refused { sqlstate, message })
                 if sqlstate.starts_with("22") && sqlstate != "22023" =>
             {
-                let rejection = Rejection {
-                    class: "schema",
-                    reason: message,
-                };
+                let rejection = Rejection::new(Class::Schema, message);
                 self.reject(order, draft, rejection).await.map(Err)
             }
             Err(error) => Err(blame(error)),
@@ -185,30 +221,21 @@ impl Attempt {
     async fn reject(&self, order: &Order, draft: &Draft, rejection: Rejection) -> Step<Lesson> {
         self.tools
             .vitals
-            .count(|counters| counters.reject(rejection.class));
+            .count(|counters| counters.reject(rejection.class.name()));
         let rejection = Rejection {
             // It may quote the answer, and PostgreSQL's texts cannot hold this character.
             reason: clean(&rejection.reason).replace('\0', "\u{fffd}"),
             ..rejection
         };
         let provenance = self.provenance(order, draft);
-        match self
-            .tools
-            .door
-            .reject_item(self.id(order), &rejection, &provenance)
-            .await
-        {
+        let (door, id) = (&self.tools.door, self.id(order));
+        let counted = || door.reject_item(id, &rejection, &provenance);
+        match self.tools.patiently(counted).await {
             Ok(None) => {}
             Ok(Some(gone)) => return Err(ItemEnd::Gone(gone)),
             Err(error) => return Err(blame(error)),
         }
-        // Showing a model its own broken text makes it continue that; only a wrong object is shown.
-        let answer = (rejection.class == "schema").then(|| draft.answer.content.clone());
-        Ok(Lesson {
-            cut_off: rejection.class == "truncated",
-            reason: rejection.reason,
-            answer,
-        })
+        Ok(Lesson::of(rejection, &draft.answer.content))
     }
 
     fn id(&self, order: &Order) -> ItemId {
@@ -220,10 +247,6 @@ impl Attempt {
     }
 
     fn provenance(&self, order: &Order, draft: &Draft) -> Value {
-        self.tools.vitals.count(|counters| {
-            counters.prompt_tokens += u64::try_from(draft.prompt_tokens.unwrap_or(0)).unwrap_or(0);
-            counters.completion_tokens += u64::try_from(draft.completion_tokens.unwrap_or(0)).unwrap_or(0);
-        });
         json!({
             "model": draft.model,
             "generator": self.generator.name(),

@@ -12,12 +12,15 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::numbers::Numbers;
+use super::slots::Model;
 use crate::door::Lease;
 
 /// The least urgent priority there is.
 const LEAST: i32 = 10;
 /// How often the database may say that a finished job is not complete, before that is a failure.
 const INCOMPLETE_AT_MOST: u32 = 3;
+/// Jobs of other models than the usual one that may wait here beside its own.
+const OTHERS_AT_MOST: usize = 4;
 
 /// How a job of ours ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub struct Held {
     pub stored: i32,
     /// Written from word lists, because its pool is empty and the model host is away.
     pub fallback: bool,
+    /// Which model its kind wants; None: no item of it has shown that yet.
+    pub model: Option<Model>,
     /// Slots that work on it.
     pub running: usize,
     /// Answers rejected since an item was stored.
@@ -57,6 +62,11 @@ pub struct Held {
 }
 
 impl Held {
+    /// Its items are of this model, as far as is known.
+    pub fn is_of(&self, model: &Model) -> bool {
+        self.model.as_ref().unwrap_or(&None) == model
+    }
+
     /// Items that nobody has begun yet.
     pub fn unbegun(&self) -> usize {
         if self.closing || self.exhausted || self.fate.is_some() {
@@ -120,6 +130,7 @@ impl Book {
             numbers: Arc::default(),
             stored,
             fallback,
+            model: None,
             running: 0,
             rejected: 0,
             exhausted: false,
@@ -152,20 +163,24 @@ impl Book {
         Some(self.jobs.remove(at))
     }
 
-    /// The job that gets the next free slot; it is counted as begun. `model`: the model host is
-    /// there.
-    pub fn begin_item(&mut self, model: bool) -> Option<&mut Held> {
+    /// The job that gets the next free slot; it is counted as begun. `may`: its model is there, and free.
+    pub fn begin_item(&mut self, may: impl Fn(&Held) -> bool) -> Option<&mut Held> {
         let next = self
             .jobs
             .iter_mut()
-            .filter(|held| held.unbegun() > 0 && (model || held.fallback))
+            .filter(|held| held.unbegun() > 0 && may(held))
             .min_by_key(|held| held.rank())?;
         next.running += 1;
         Some(next)
     }
 
-    pub fn unbegun(&self) -> usize {
-        self.jobs.iter().map(Held::unbegun).sum()
+    /// The jobs that compete for the slots of the usual model. Those of another one wait for that; but where
+    /// many do, they count as well, so that they are not hoarded.
+    fn competitors(&self) -> impl Iterator<Item = &Held> {
+        let of_others = self.jobs.iter().filter(|held| !held.is_of(&None)).count();
+        self.jobs
+            .iter()
+            .filter(move |held| held.is_of(&None) || of_others > OTHERS_AT_MOST)
     }
 
     /// How many jobs to lease, and the least urgent priority that is of use.
@@ -174,17 +189,16 @@ impl Book {
     /// item's time. Beyond that only what is more urgent than all that waits here: everything else
     /// is left to other executors.
     pub fn room(&self, idle: usize, budget: usize) -> Option<(usize, i32)> {
-        let unbegun = self.unbegun();
+        let unbegun: usize = self.competitors().map(Held::unbegun).sum();
         if idle > unbegun {
             return Some((idle - unbegun, LEAST));
         }
-        let waiting = self.jobs.iter().filter(|held| held.is_waiting());
+        let waiting = self.competitors().filter(|held| held.is_waiting());
         let most_urgent = waiting.map(|held| held.lease.priority).min();
         match most_urgent {
             None if unbegun < budget => Some((1, LEAST)),
             None => self
-                .jobs
-                .iter()
+                .competitors()
                 .map(|held| held.lease.priority)
                 .max()
                 .map(|least| (1, least - 1)),
@@ -205,7 +219,15 @@ impl Book {
 
     /// All that is not stored yet is to end in this way.
     pub fn doom(&mut self, close: &Close) {
-        for held in self.jobs.iter_mut().filter(|held| held.fate.is_none()) {
+        self.doom_those(close, |_| true);
+    }
+
+    pub fn doom_those(&mut self, close: &Close, which: impl Fn(&Held) -> bool) {
+        for held in self
+            .jobs
+            .iter_mut()
+            .filter(|held| held.fate.is_none() && which(held))
+        {
             held.fate = Some(close.clone());
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! A setting decides, else the slots that the server tells, else it is found: from one upwards while
 //! more in flight gives more per second, never above [`UNTOLD`], because a server that does not say
-//! what it can take may die of more (LM Studio, when its shared cache overflows). A server that is
-//! too busy halves it. Pure arithmetic; time is passed in.
+//! what it can take may die of more (LM Studio, when its shared cache overflows); only those that are
+//! made for many are tried with more. A server that is too busy halves it, and a full context does so
+//! whatever the setting says. Pure arithmetic; time is passed in.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::generator::Cause;
 
 /// The most that is tried where neither a setting nor the server says how many.
 pub const UNTOLD: usize = 4;
@@ -57,9 +60,13 @@ impl Budget {
     }
 
     /// The server says how many requests it works on at once.
-    pub fn told(&mut self, slots: Option<usize>) {
+    pub fn told(&mut self, slots: Option<usize>, most: Option<usize>) {
         if self.fixed {
             return;
+        }
+        if self.told.is_none() {
+            self.limit = most.unwrap_or(UNTOLD);
+            self.now = self.now.min(self.limit);
         }
         // The same word again is no news: what was found to be too much since stays so.
         if let Some(slots) = slots.filter(|slots| self.told != Some(*slots)) {
@@ -77,7 +84,7 @@ impl Budget {
 
     /// An item was written; `work` is its tokens, `busy` how many were in flight until then.
     pub fn wrote(&mut self, now: Instant, work: f64, busy: usize) {
-        if self.fixed || self.limit == 1 {
+        if self.fixed && self.now == self.limit || self.limit == 1 {
             return;
         }
         if busy < self.now {
@@ -101,22 +108,43 @@ impl Budget {
     fn decide(&mut self, rate: f64) {
         let previous = self.last.replace((self.now, rate));
         match previous {
-            Some((budget, before)) if self.now > budget && rate < before * WORTH_IT => {
+            Some((budget, before)) if !self.fixed && self.now > budget && rate < before * WORTH_IT => {
                 self.now = budget;
                 self.last = Some((budget, before));
                 self.hold = PATIENCE;
             }
             _ if self.hold > 0 => self.hold -= 1,
-            _ => self.now = (self.now + 1).min(self.limit),
+            // By half where there are many: one more of them would not be felt.
+            _ => self.now = (self.now + (self.now / 2).max(1)).min(self.limit),
         }
     }
 
-    /// The server was too busy, or it failed under the load.
-    pub fn refused(&mut self) {
-        if self.fixed {
-            return;
+    /// The host failed. Where it has more to do than it takes on, it is asked for less; where it says how many
+    /// it takes, only that word counts, for a proxy that breaks connections says nothing about load.
+    pub fn failed(&mut self, cause: Cause) {
+        let load = match cause {
+            Cause::Busy => true,
+            Cause::Silent | Cause::Broken | Cause::Other => self.told.is_none(),
+            Cause::Unreachable
+            | Cause::Loading
+            | Cause::Key
+            | Cause::NotFound
+            | Cause::NoModel
+            | Cause::Elsewhere => false,
+        };
+        if load && !self.fixed {
+            self.shrink(self.now);
         }
-        self.now = (self.now / 2).max(1);
+    }
+
+    /// So many together were more than the context holds: half of them from now on.
+    pub fn overflowed(&mut self, together: usize) {
+        self.shrink(together);
+    }
+
+    /// To half of `from`, once, however many of them fail.
+    fn shrink(&mut self, from: usize) {
+        self.now = self.now.min((from / 2).max(1));
         self.hold = PATIENCE;
         (self.last, self.window) = (None, Window::default());
     }
@@ -147,18 +175,18 @@ mod tests {
     #[test]
     fn a_setting_and_the_servers_word_are_obeyed() {
         let (mut budget, mut clock) = (Budget::new(Some(7)), Instant::now());
-        budget.told(Some(2));
+        budget.told(Some(2), None);
         work(&mut budget, &mut clock, 1, 50);
-        budget.refused();
+        budget.failed(Cause::Busy);
         assert_eq!(budget.now(), 7);
         let mut budget = Budget::new(None);
-        budget.told(Some(UNTOLD));
+        budget.told(Some(UNTOLD), None);
         assert_eq!(
             budget.now(),
             UNTOLD,
             "also where it is what would be tried anyway"
         );
-        budget.told(Some(8));
+        budget.told(Some(8), None);
         assert_eq!(budget.now(), 8);
         work(&mut budget, &mut clock, 8, 200);
         assert_eq!(budget.now(), 8);
@@ -168,12 +196,48 @@ mod tests {
     fn a_refusal_halves_it_and_it_comes_back_in_time() {
         let (mut budget, mut clock) = (Budget::new(None), Instant::now());
         work(&mut budget, &mut clock, 4, 100);
-        budget.refused();
+        budget.failed(Cause::Busy);
         assert_eq!(budget.now(), 2);
         work(&mut budget, &mut clock, 4, 20);
         assert_eq!(budget.now(), 2, "not at once");
         work(&mut budget, &mut clock, 4, 400);
         assert_eq!(budget.now(), 4);
+    }
+
+    #[test]
+    fn a_proxy_that_breaks_connections_takes_nothing_from_what_the_server_told() {
+        let mut budget = Budget::new(None);
+        budget.told(Some(4), None);
+        for _ in 0..10 {
+            budget.failed(Cause::Broken);
+            budget.told(Some(4), None);
+        }
+        assert_eq!(budget.now(), 4);
+    }
+
+    #[test]
+    fn a_full_context_halves_what_was_in_flight_also_where_a_setting_decides() {
+        for mut budget in [Budget::new(Some(6)), Budget::new(None)] {
+            budget.told(Some(6), None);
+            // Six fail together, one after the other.
+            (0..6).for_each(|_| budget.overflowed(6));
+            assert_eq!(budget.now(), 3);
+            let mut clock = Instant::now();
+            work(&mut budget, &mut clock, 3, 20);
+            assert_eq!(budget.now(), 3, "not at once");
+            work(&mut budget, &mut clock, 64, 1000);
+            assert_eq!(budget.now(), 6);
+            (0..9).for_each(|_| budget.overflowed(budget.now()));
+            assert_eq!(budget.now(), 1);
+        }
+    }
+
+    #[test]
+    fn a_server_that_is_made_for_many_is_tried_with_many() {
+        let (mut budget, mut clock) = (Budget::new(None), Instant::now());
+        budget.told(None, Some(64));
+        work(&mut budget, &mut clock, 32, 2000);
+        assert!((20..=42).contains(&budget.now()), "{}", budget.now());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! comes back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::task::JoinError;
@@ -9,8 +10,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::book::Close;
-use super::patience::patiently;
+use super::models::Question;
 use super::queue::Room;
+use super::slots::Model;
 use super::{Engine, Fatal, REPORT_GAP, Tools};
 use crate::door::{About, CONTRACT_VERSION, DoorError, Ended, Gone, Lease};
 use crate::generator::{Host, Trouble};
@@ -23,7 +25,7 @@ pub enum Event {
     /// Which leases, by their tokens, are gone, and why.
     Beaten(Result<Vec<(Uuid, Gone)>, DoorError>),
     Closed(Vec<End>),
-    Probed(Result<Host, Trouble>),
+    Probed(Model, Result<Host, Trouble>),
     Reported,
     FellBack(Result<Vec<Lease>, DoorError>),
 }
@@ -51,7 +53,7 @@ pub struct Looked {
     pub leases: Vec<Lease>,
     pub about: Option<About>,
     /// When the next tick is due; asked only by who ticks.
-    pub next_due: Option<std::time::Duration>,
+    pub next_due: Option<Duration>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +122,7 @@ fn fits(contract: i32) -> Result<(), LookError> {
 
 async fn end(tools: &Tools, lease: Arc<Lease>, close: Close) -> End {
     let door = &tools.door;
-    let result = patiently(tools.patience, || async {
+    let result = tools.patiently(|| async {
         match &close {
             Close::Complete => door.complete_job(&lease).await,
             Close::Fail { reason, permanent } => door.fail_job(&lease, reason, *permanent).await,
@@ -132,7 +134,7 @@ async fn end(tools: &Tools, lease: Arc<Lease>, close: Close) -> End {
 }
 
 async fn complete_together(tools: &Tools, leases: Vec<Arc<Lease>>) -> Vec<End> {
-    let told = patiently(tools.patience, || tools.door.complete_jobs(&leases)).await;
+    let told = tools.patiently(|| tools.door.complete_jobs(&leases)).await;
     let mut ends = Vec::with_capacity(leases.len());
     for lease in leases {
         let result = match &told {
@@ -161,22 +163,28 @@ impl Engine {
             return;
         }
         self.beating = true;
-        self.next_beat = now + self.tools.patience / 3;
-        let (tools, jobs, executor) = (Arc::clone(&self.tools), self.book.tokens(), self.id);
-        let (seconds, info) = (self.plan.lease_seconds, self.info());
-        self.calls.spawn(async move {
-            let beat = tools.door.heartbeat(&jobs, seconds).await;
-            // Only for people to see: a report that fails is no failed beat.
-            let _ = tools.door.report_executor(executor, &info).await;
-            Event::Beaten(beat)
-        });
+        self.next_beat = now + self.beat_gap();
+        let (tools, jobs, seconds) = (
+            Arc::clone(&self.tools),
+            self.book.tokens(),
+            self.plan.lease_seconds,
+        );
+        self.calls
+            .spawn(async move { Event::Beaten(tools.door.heartbeat(&jobs, seconds).await) });
+        self.report(now);
+    }
+
+    /// From one beat to the next.
+    pub(super) fn beat_gap(&self) -> Duration {
+        self.tools.patience / 3
     }
 
     /// Tells the database that there are jobs in hand. Only for people to see: it may fail.
     pub(super) fn report(&mut self, now: Instant) {
-        if now < self.next_report {
+        if self.reporting || now < self.next_report {
             return;
         }
+        self.reporting = true;
         self.next_report = now + REPORT_GAP;
         let (tools, executor, info) = (Arc::clone(&self.tools), self.id, self.info());
         self.calls.spawn(async move {
@@ -186,17 +194,21 @@ impl Engine {
     }
 
     pub(super) fn probe(&mut self, now: Instant) {
-        if self.stop.borrow().is_some() || self.breaker.due().is_none_or(|due| now < due) {
+        if self.stopping.is_some() || !self.is_awake() {
             return;
         }
-        let (tools, text) = (Arc::clone(&self.tools), self.breaker.probe());
-        self.calls
-            .spawn(async move { Event::Probed(tools.generator.probe(text).await) });
+        for Question { model, text } in self.models.questions(now, &self.slots) {
+            let tools = Arc::clone(&self.tools);
+            self.calls.spawn(async move {
+                let answer = tools.generator.probe(model.as_deref(), text).await;
+                Event::Probed(model, answer)
+            });
+        }
     }
 
     /// While the model host is away: one job at a time, of a pool in which nothing is left.
     pub(super) fn fall_back(&mut self, now: Instant) {
-        let away = self.breaker.trouble().is_some() && self.tools.fallback.is_some();
+        let away = self.models.usual().breaker.trouble().is_some() && self.tools.fallback.is_some();
         let due = self.next_fallback.is_some_and(|next| now >= next);
         if !(away && due && self.book.is_empty() && self.is_at_work()) {
             return;
@@ -233,9 +245,9 @@ impl Engine {
             Ok(Event::Looked { room, result }) => return self.looked(room, result),
             Ok(Event::Beaten(beat)) => self.beaten(beat),
             Ok(Event::Closed(ends)) => ends.into_iter().for_each(|end| self.closed(end)),
-            Ok(Event::Probed(answer)) => self.probed(answer),
+            Ok(Event::Probed(model, answer)) => self.probed(&model, answer),
             Ok(Event::FellBack(leases)) => self.fell_back(leases),
-            Ok(Event::Reported) => {}
+            Ok(Event::Reported) => self.reporting = false,
             // A bug of ours. Whatever was asked is unknown now, so everything begins anew.
             Err(error) => {
                 return Err(Fatal::Stranded(format!(

@@ -10,9 +10,10 @@ use super::attempt::{ItemEnd, TRIES};
 use super::book::Close;
 use super::calls::{End, LookError, Looked};
 use super::queue::Room;
+use super::slots::Model;
 use super::{Engine, FALLBACK_GAP, Fatal};
 use crate::door::{DoorError, Ended, Gone, Lease};
-use crate::generator::{Host, Trouble};
+use crate::generator::{Cause, Host, Trouble};
 
 /// Rejected answers in a row, over all items of a job, after which the attempt has failed.
 const REJECTED_AT_MOST: i32 = 3 * TRIES;
@@ -66,7 +67,7 @@ impl Engine {
                 self.hold(now, leases, true);
             }
             Err(error) => {
-                self.queue.failed(now);
+                self.queue.suspect(now);
                 self.database_trouble(&error.to_string());
             }
         }
@@ -99,6 +100,7 @@ impl Engine {
         match beat {
             Ok(gone) => {
                 self.tools.vitals.contact();
+                self.beat_failures.reset();
                 for (token, why) in gone {
                     // The report of its end is under way and knows better.
                     if self.book.get_mut(token).is_some_and(|held| !held.is_closing()) {
@@ -108,26 +110,24 @@ impl Engine {
             }
             Err(error) => {
                 tracing::warn!(%error, "a heartbeat failed");
-                self.queue.failed(Instant::now());
+                let now = Instant::now();
+                // The lease runs on: the next one does not wait for its turn.
+                self.next_beat = now + self.beat_failures.pause().min(self.beat_gap() / 4);
+                self.queue.suspect(now);
             }
         }
     }
 
-    pub(super) fn item_ended(&mut self, end: Result<(Id, ItemEnd), JoinError>) {
-        let (id, end) = match end {
-            Ok((id, end)) => (id, end),
+    pub(super) fn item_ended(&mut self, end: Result<(Id, (Option<Model>, ItemEnd)), JoinError>) {
+        let (id, model, end) = match end {
+            Ok((id, (model, end))) => (id, model, end),
             Err(error) if error.is_panic() => {
                 let reason = "internal error of the executor, please report it".to_owned();
-                (
-                    error.id(),
-                    ItemEnd::Job {
-                        reason,
-                        permanent: false,
-                    },
-                )
+                let permanent = false;
+                (error.id(), None, ItemEnd::Job { reason, permanent })
             }
             // Aborted by us.
-            Err(error) => (error.id(), ItemEnd::Nothing),
+            Err(error) => (error.id(), None, ItemEnd::Nothing),
         };
         let Some((token, _)) = self.working.remove(&id) else {
             return;
@@ -135,24 +135,34 @@ impl Engine {
         if let ItemEnd::Stored { tokens, busy, .. } = end {
             // Where nobody counts tokens, an item is an item.
             let work = tokens.map_or(1.0, |tokens| tokens as f64);
-            self.budget.wrote(Instant::now(), work, busy);
+            let now = Instant::now();
+            let known = self.models.get(now, &model.clone().unwrap_or_default());
+            known.budget.wrote(now, work, busy);
         }
         if let Some(held) = self.book.get_mut(token) {
             held.running -= 1;
             held.exhausted = false;
+            held.model = model.clone().or(held.model.take());
         }
-        self.draw_conclusions(token, end);
+        self.draw_conclusions(token, &model.unwrap_or_default(), end);
     }
 
-    fn draw_conclusions(&mut self, token: Uuid, end: ItemEnd) {
+    fn draw_conclusions(&mut self, token: Uuid, model: &Model, end: ItemEnd) {
         match end {
             ItemEnd::Gone(why) => return self.lose(token, &why),
-            ItemEnd::Host(trouble) => return self.host_failed(trouble),
+            ItemEnd::Host(trouble) => return self.host_failed(model, trouble),
+            ItemEnd::Paused => return self.model_is_away(token, model),
+            ItemEnd::Crowded { reason, together } => return self.overflowed(model, &reason, together),
+            // The job is given back at once: these are not the hours.
+            ItemEnd::Resting => return,
             ItemEnd::Database(error) => {
-                self.queue.failed(Instant::now());
+                self.queue.suspect(Instant::now());
                 return self.database_trouble(&error.to_string());
             }
-            ItemEnd::Stored { .. } => self.breaker.wrote(),
+            ItemEnd::Stored { .. } => {
+                self.leased_in_vain = 0;
+                self.models.get(Instant::now(), model).wrote(Instant::now());
+            }
             ItemEnd::Nothing | ItemEnd::GaveUp { .. } | ItemEnd::Job { .. } => {}
         }
         let Some(held) = self.book.get_mut(token) else {
@@ -178,60 +188,99 @@ impl Engine {
                 held.fate.get_or_insert(Close::Fail { reason, permanent });
             }
             ItemEnd::Gone(_) | ItemEnd::Host(_) | ItemEnd::Database(_) => {}
+            ItemEnd::Paused | ItemEnd::Crowded { .. } | ItemEnd::Resting => {}
         }
     }
 
-    fn host_failed(&mut self, trouble: Trouble) {
+    fn host_failed(&mut self, model: &Model, trouble: Trouble) {
         let now = Instant::now();
-        let reason = trouble.reason.clone();
-        if trouble.ask_for_text {
-            self.budget.refused();
-        }
-        // What was under way when the host failed says nothing new, and must not disturb a probe.
-        if self.breaker.is_closed()
-            && let Some(pause) = self.breaker.trip(now, trouble)
-        {
-            tracing::warn!(
-                seconds = pause.as_secs_f64(),
-                "{reason}; no jobs are leased until it answers"
-            );
+        if let Some(pause) = self.models.failed(now, model, &trouble) {
+            let seconds = pause.as_secs_f64();
+            match model {
+                None => tracing::warn!(seconds, "{trouble}; no jobs are leased until it answers"),
+                Some(model) => {
+                    tracing::warn!(
+                        seconds,
+                        model,
+                        "{trouble}; the jobs of this model wait until it answers"
+                    );
+                }
+            }
             self.queue.hurry(now);
         }
-        let pause = self
-            .breaker
-            .due()
-            .map_or(1.0, |due| (due - now).as_secs_f64().ceil());
-        self.book.doom(&Close::Release {
-            reason,
-            delay: pause as i32,
-        });
+        let close = self.until_it_answers(now, model, trouble.reason);
+        let everybody = trouble.cause == Cause::Unreachable;
+        self.book
+            .doom_those(&close, |held| everybody || held.is_of(model));
     }
 
-    pub(super) fn probed(&mut self, answer: Result<Host, Trouble>) {
+    /// A job that was leased before anybody knew that its model is one that is away.
+    fn model_is_away(&mut self, token: Uuid, model: &Model) {
+        let now = Instant::now();
+        self.leased_in_vain += 1;
+        let trouble = self.models.get(now, model).breaker.trouble();
+        let reason = trouble.map_or_else(|| "its model was not reached yet".into(), ToString::to_string);
+        let close = self.until_it_answers(now, model, reason);
+        self.book.doom_those(&close, |held| held.lease.token == token);
+    }
+
+    fn until_it_answers(&mut self, now: Instant, model: &Model, reason: String) -> Close {
+        let pause = self.models.get(now, model).wait(now);
+        Close::Release {
+            reason,
+            delay: pause.as_secs_f64().ceil() as i32,
+        }
+    }
+
+    /// Nobody is charged: with fewer in flight the item is begun anew.
+    fn overflowed(&mut self, model: &Model, reason: &str, together: usize) {
+        let known = self.models.get(Instant::now(), model);
+        let before = known.budget.now();
+        known.overflowed(together);
+        let limit = known.budget.now();
+        if limit < before {
+            tracing::warn!(model, together, "{reason}; from now on at most {limit} at once");
+        }
+    }
+
+    pub(super) fn probed(&mut self, model: &Model, answer: Result<Host, Trouble>) {
+        let now = Instant::now();
         match answer {
-            Ok(host) => {
-                if self.tools.vitals.facts().model != host.model && self.tools.generator.name() != "builtin" {
-                    tracing::info!(model = host.model, slots = host.slots, "the model host answers");
-                } else if self.breaker.trouble().is_some() {
-                    tracing::info!("the model host answers again");
-                }
-                if self.tools.generator.name() == "builtin" {
-                    self.budget.free_of_charge();
-                }
-                self.budget.told(host.slots);
-                self.tools.vitals.update(|facts| facts.model = host.model);
-                self.breaker.close();
-                self.queue.hurry(Instant::now());
+            Ok(host) if model.is_some() => {
+                tracing::info!(model, "the model answers again");
+                self.models.get(now, model).answered(now, &host);
             }
+            Ok(host) => self.usual_model_answers(now, host),
             Err(trouble) => {
-                let known = self.breaker.trouble().map(|known| known.reason.clone());
-                let now = Instant::now();
-                if known.as_ref() != Some(&trouble.reason) {
-                    tracing::warn!("{trouble}; no jobs are leased until it answers");
+                if self.models.probe_failed(now, model, &trouble) {
+                    match model {
+                        None => tracing::warn!("{trouble}; no jobs are leased until it answers"),
+                        Some(model) => tracing::warn!(model, "{trouble}; its jobs wait until it answers"),
+                    }
                     self.queue.hurry(now);
                 }
-                self.breaker.trip(now, trouble);
             }
+        }
+        self.leased_in_vain = 0;
+    }
+
+    fn usual_model_answers(&mut self, now: Instant, host: Host) {
+        let builtin = self.tools.generator.name() == "builtin";
+        let was_up = self.models.is_up(&None);
+        if self.tools.vitals.facts().model != host.model && !builtin {
+            tracing::info!(model = host.model, slots = host.slots, "the model host answers");
+        } else if self.models.usual().breaker.trouble().is_some() {
+            tracing::info!("the model host answers again");
+        }
+        let known = self.models.get(now, &None);
+        if builtin {
+            known.budget.free_of_charge();
+        }
+        known.answered(now, &host);
+        self.slots.name_usual(host.model.clone());
+        self.tools.vitals.update(|facts| facts.model = host.model);
+        if !was_up {
+            self.queue.hurry(now);
         }
     }
 
@@ -242,7 +291,7 @@ impl Engine {
             Err(error) => {
                 // Its lease runs out, and whoever takes it goes on from what is stored.
                 tracing::error!(%job, %error, "the job's end could not be reported");
-                self.queue.failed(Instant::now());
+                self.queue.suspect(Instant::now());
                 return drop(self.book.remove(token));
             }
         };

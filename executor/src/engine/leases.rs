@@ -9,7 +9,7 @@ use crate::door::{Gone, Lease};
 impl Engine {
     pub(super) fn hold(&mut self, now: Instant, leases: Vec<Lease>, fallback: bool) {
         if self.book.is_empty() {
-            self.next_beat = now + self.tools.patience / 3;
+            self.next_beat = now + self.beat_gap();
         }
         for lease in leases {
             let (job, job_type, attempt) = (lease.job_id, lease.job_type.as_str(), lease.attempt);

@@ -2,8 +2,8 @@
 //! (a look at the queue, a beat, an item, the report of an end, a probe) is a task of its own and
 //! comes back as an event. So a slow model or a silent database never stops the heartbeats.
 //!
-//! `queue` says when to look, `book` which job gets a free slot, `slots` when, `attempt` makes one item, `ends`
-//! draws the conclusions, `leases` takes jobs up and gives them up.
+//! `queue` says when to look, `book` which job gets a free slot, `slots` when, `models` how many of each model,
+//! `attempt` makes one item, `ends` draws the conclusions, `leases` takes jobs up and gives them up.
 
 mod attempt;
 mod book;
@@ -11,14 +11,16 @@ mod budget;
 mod calls;
 mod ends;
 mod leases;
+mod lesson;
+mod models;
 mod numbers;
-mod patience;
 mod queue;
 mod show;
 mod slots;
+mod stop;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -29,14 +31,15 @@ use uuid::Uuid;
 pub use self::attempt::TRIES;
 use self::attempt::{Attempt, ItemEnd};
 use self::book::{Book, Close};
-use self::budget::Budget;
 use self::calls::{Event, Look};
+pub use self::lesson::{Lesson, NextTry};
+use self::models::Models;
 use self::queue::Queue;
-use self::slots::Slots;
-use crate::breaker::Breaker;
-use crate::door::Door;
+use self::slots::{Model, Slots};
+use crate::door::{Door, DoorError};
 use crate::generator::Generator;
 use crate::listen::{Ear, Listener};
+use crate::retry::{self, Backoff};
 use crate::schema::Schemas;
 use crate::settings::ActiveHours;
 use crate::vitals::Vitals;
@@ -45,10 +48,13 @@ use crate::vitals::Vitals;
 pub const DEAF_POLL: Duration = Duration::from_secs(5);
 /// The loop turns at least this often, so that a stuck one can be told from an idle one.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
-/// After the last item: for telling the database how its jobs ended.
-const LAST_WORDS: Duration = Duration::from_secs(5);
 /// So many items for each slot may be under way: where storing takes longer than writing, that is what has to wait.
 const UNSTORED: usize = 3;
+/// Over all models, where no setting says how many.
+const MOST_IN_FLIGHT: usize = 256;
+/// While only another model than the usual one can write: jobs that may turn out to be of the usual one before
+/// nothing is leased until its next probe. Whose model it is shows only with a job's first item.
+const IN_VAIN_AT_MOST: usize = 8;
 /// People who look at `worker_executors` see what was at most so long ago.
 const REPORT_GAP: Duration = Duration::from_secs(1);
 /// How often to ask for a job of an empty pool while the model host is away.
@@ -64,6 +70,17 @@ pub struct Tools {
     pub vitals: Arc<Vitals>,
     /// How long a database that is away is waited for before written work is given up.
     pub patience: Duration,
+}
+
+impl Tools {
+    /// Repeats a call to the database while it is away: every verb may be repeated, and what is at stake (a
+    /// written item, the end of a job) is worth waiting for, within the time that a lease may last.
+    pub async fn patiently<T, F>(&self, call: impl FnMut() -> F) -> Result<T, DoorError>
+    where
+        F: Future<Output = Result<T, DoorError>>,
+    {
+        retry::patiently(self.patience, DoorError::is_temporary, call).await
+    }
 }
 
 /// How the work is done.
@@ -99,15 +116,21 @@ pub struct Engine {
     stop: Stop,
     book: Book,
     queue: Queue,
-    breaker: Breaker,
-    budget: Budget,
+    models: Models,
     slots: Arc<Slots>,
-    items: JoinSet<ItemEnd>,
+    items: JoinSet<(Option<Model>, ItemEnd)>,
     /// The lease, by its token, that each of the `items` belongs to.
     working: HashMap<Id, (Uuid, AbortHandle)>,
     calls: JoinSet<Event>,
+    /// Jobs in a row that were leased for a model that is away, while only others can write.
+    leased_in_vain: usize,
     beating: bool,
     next_beat: Instant,
+    /// Beats in a row that got no answer.
+    beat_failures: Backoff,
+    reporting: bool,
+    /// Since when somebody wants us to stop.
+    stopping: Option<Instant>,
     /// When the database is to be told again that there are jobs in hand.
     next_report: Instant,
     /// When to ask for a job of an empty pool; None while that is being asked.
@@ -124,27 +147,21 @@ impl Engine {
             stop,
             book: Book::default(),
             queue: Queue::new(now),
-            breaker: Breaker::unproven(now, id.as_u64_pair().0),
-            slots: Slots::new(0),
-            budget: Budget::new(plan.max_in_flight),
+            models: Models::new(now, plan.max_in_flight, plan.poll),
+            slots: Slots::new(plan.max_in_flight.unwrap_or(MOST_IN_FLIGHT)),
+            leased_in_vain: 0,
             items: JoinSet::new(),
             working: HashMap::new(),
             calls: JoinSet::new(),
             beating: false,
             next_beat: now,
+            beat_failures: Backoff::new(retry::CALL),
+            reporting: false,
+            stopping: None,
             next_report: now,
             next_fallback: Some(now),
             plan,
         }
-    }
-
-    pub async fn run(mut self) -> Result<(), Fatal> {
-        let result = self.turn().await;
-        self.items.abort_all();
-        self.tools.vitals.update(|facts| facts.state = "stopping");
-        let farewell = self.tools.door.unregister_executor(self.id);
-        let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
-        result
     }
 
     async fn turn(&mut self) -> Result<(), Fatal> {
@@ -168,7 +185,9 @@ impl Engine {
 
     /// Starts whatever can be started now.
     fn proceed(&mut self, now: Instant) {
-        if let Some(deadline) = *self.stop.borrow() {
+        let stop = *self.stop.borrow();
+        if let Some(deadline) = stop {
+            self.stopping.get_or_insert(now);
             self.book.doom(&Close::Release {
                 reason: "the executor was stopped".into(),
                 delay: 0,
@@ -199,36 +218,52 @@ impl Engine {
     }
 
     fn begin_items(&mut self) {
-        let budget = self.budget.now();
-        self.slots.open(budget);
-        while self.is_at_work()
-            && self.slots.free() > 0
-            && self.working.len() < UNSTORED * budget
-            && let Some(held) = self.book.begin_item(self.breaker.is_closed())
-        {
+        self.models.set(Instant::now(), &self.slots);
+        let most = UNSTORED * self.models.usual().budget.now().max(self.slots.held());
+        while self.is_at_work() && self.working.len() < most {
+            let (models, slots) = (&self.models, &self.slots);
+            let begun = self.book.begin_item(|held| {
+                let model = held.model.clone().unwrap_or_default();
+                let up = models.is_up(&model) || held.fallback || held.model.is_none();
+                up && slots.free(&model) > 0
+            });
+            let Some(held) = begun else { return };
             let usual = &self.tools.generator;
             let fallback = self.tools.fallback.as_ref().filter(|_| held.fallback);
+            let wish = slots.wish(held.model.clone().unwrap_or_default(), held.lease.priority);
             let attempt = Attempt {
                 generator: Arc::clone(fallback.unwrap_or(usual)),
                 tools: Arc::clone(&self.tools),
                 lease: Arc::clone(&held.lease),
                 numbers: Arc::clone(&held.numbers),
-                slots: Arc::clone(&self.slots),
+                slots: Arc::clone(slots),
                 first_try: held.rejected,
+                model: OnceLock::new(),
             };
             let token = held.lease.token;
-            let wish = self.slots.wish(held.lease.priority);
             let handle = self.items.spawn(attempt.run(wish));
             self.working.insert(handle.id(), (token, handle));
         }
     }
 
+    fn may_lease(&self) -> bool {
+        let others = self.models.only_others_are_up() && self.leased_in_vain < IN_VAIN_AT_MOST;
+        self.is_at_work() && (self.models.is_up(&None) || others)
+    }
+
     fn look(&mut self, now: Instant) {
-        let budget = self.budget.now();
-        let may_lease = self.breaker.is_closed() && self.is_at_work();
-        let room = may_lease
-            .then(|| self.book.room(self.slots.free(), budget))
-            .flatten();
+        if self.stopping.is_some() {
+            return;
+        }
+        let budget = self.models.usual().budget.now();
+        let free = || {
+            if self.models.is_up(&None) {
+                self.slots.free(&None)
+            } else {
+                1
+            }
+        };
+        let room = self.may_lease().then(|| self.book.room(free(), budget)).flatten();
         if let Some(lease) = self.queue.begin_look(now, room) {
             let look = Look {
                 executor: self.id,
@@ -240,38 +275,6 @@ impl Engine {
             };
             self.calls.spawn(look.take(Arc::clone(&self.tools)));
         }
-    }
-
-    fn next_wake(&self, now: Instant) -> Instant {
-        let deadline = self.stop.borrow().map(|deadline| {
-            if now < deadline {
-                deadline
-            } else {
-                deadline + LAST_WORDS
-            }
-        });
-        let beat = (!self.book.is_empty() && !self.beating).then_some(self.next_beat);
-        let times = [self.queue.next_look(), beat, self.breaker.due(), deadline];
-        times
-            .into_iter()
-            .flatten()
-            .min()
-            .map_or(now + LONGEST_SLEEP, |next| next.min(now + LONGEST_SLEEP))
-    }
-
-    /// True when there is nothing left to do here.
-    fn is_over(&self, now: Instant) -> Result<bool, Fatal> {
-        let at_rest = self.book.is_empty() && self.working.is_empty();
-        if let Some(deadline) = *self.stop.borrow() {
-            return Ok(at_rest && self.calls.is_empty() || now >= deadline + LAST_WORDS);
-        }
-        if !self.plan.drain || !at_rest {
-            return Ok(false);
-        }
-        if let Some(trouble) = self.breaker.trouble() {
-            return Err(Fatal::Stranded(trouble.to_string()));
-        }
-        Ok(self.queue.is_empty() && self.calls.is_empty())
     }
 
     /// How long until the next look when nobody calls.

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::retry::{self, Backoff};
+
 const LEAST: i32 = 10;
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
 pub struct Queue {
     looking: bool,
+    /// The look under way may lease jobs.
+    leasing: bool,
     /// Somebody called while a look was under way, which may have been too early to see why.
     called: bool,
     /// There is something to tell that the look under way may not have told.
@@ -19,7 +21,10 @@ pub struct Queue {
     /// Nothing as urgent as this is due; 0: nothing is known.
     empty_to: i32,
     next: Instant,
-    failures: u32,
+    /// Looks in a row that failed.
+    failures: Backoff,
+    /// Somebody else could not ask the database: only a look tells whether it is away.
+    suspect: bool,
     /// What is installed there was asked since the last trouble.
     greeted: bool,
     /// The maintenance is ours to do: no background worker serves this database.
@@ -36,11 +41,13 @@ impl Queue {
         let (looking, called, greeted, ticking) = (false, false, false, false);
         Self {
             looking,
+            leasing: false,
             called,
             hurried: false,
             empty_to: 0,
             next: now,
-            failures: 0,
+            failures: Backoff::new(retry::LOOK),
+            suspect: false,
             greeted,
             ticking,
             batch: 1,
@@ -49,7 +56,11 @@ impl Queue {
 
     /// The database answered last time.
     pub fn is_reachable(&self) -> bool {
-        self.failures == 0
+        self.failures.failures() == 0 && !self.suspect
+    }
+
+    pub fn is_leasing(&self) -> bool {
+        self.leasing
     }
 
     pub fn is_empty(&self) -> bool {
@@ -86,16 +97,17 @@ impl Queue {
         if self.looking || !(useful || self.is_due(now)) {
             return None;
         }
-        self.looking = true;
-        Some(
-            room.filter(|_| self.greeted)
-                .map(|(most, least)| (most.min(self.batch), least)),
-        )
+        let lease = room
+            .filter(|_| self.greeted)
+            .map(|(most, least)| (most.min(self.batch), least));
+        (self.looking, self.leasing) = (true, lease.is_some());
+        Some(lease)
     }
 
     /// A look has ended. `missing`: items that each of the leased jobs still wants.
     pub fn looked(&mut self, now: Instant, poll: Duration, room: Option<Room>, missing: &[i32]) {
-        (self.looking, self.greeted, self.failures) = (false, true, 0);
+        (self.looking, self.leasing, self.greeted, self.suspect) = (false, false, true, false);
+        self.failures.reset();
         self.next = if std::mem::take(&mut self.hurried) {
             now
         } else {
@@ -117,24 +129,24 @@ impl Queue {
         }
     }
 
-    /// The database could not be asked, by a look or by anybody else.
-    pub fn failed(&mut self, now: Instant) {
-        self.greeted = false;
-        self.empty_to = 0;
-        let pause = FIRST_PAUSE
-            .saturating_mul(1 << self.failures.min(8))
-            .min(LONGEST_PAUSE);
-        self.failures = self.failures.saturating_add(1);
-        self.next = now + pause;
+    /// The database could not be asked by somebody else: many at once are no more than one, and none of them
+    /// is a failed look.
+    pub fn suspect(&mut self, now: Instant) {
+        (self.greeted, self.empty_to) = (false, 0);
+        if self.is_reachable() {
+            self.suspect = true;
+            self.next = now + Backoff::new(retry::LOOK).pause();
+        }
     }
 
     pub fn look_failed(&mut self, now: Instant) {
-        self.looking = false;
-        self.failed(now);
+        (self.looking, self.leasing, self.greeted, self.empty_to) = (false, false, false, 0);
+        self.next = now + self.failures.pause();
     }
 
+    /// Looks in a row that failed.
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.failures.failures()
     }
 }
 
@@ -219,13 +231,46 @@ mod tests {
     fn after_a_failure_only_time_leads_to_a_look_and_the_pauses_grow() {
         let now = Instant::now();
         let mut queue = greeted(now);
-        queue.failed(now);
+        queue.begin_look(now, Some((4, 10)));
+        queue.look_failed(now);
         queue.heard();
         assert_eq!(queue.begin_look(now, Some((4, 10))), None);
-        assert_eq!(queue.begin_look(now + FIRST_PAUSE, Some((4, 10))), Some(None));
-        queue.look_failed(now);
-        assert_eq!(queue.next_look(), Some(now + 2 * FIRST_PAUSE));
+        let first = now + retry::LOOK.first;
+        assert!(queue.next_look().is_some_and(|next| next <= first));
+        assert_eq!(queue.begin_look(first, Some((4, 10))), Some(None));
         (0..20).for_each(|_| queue.look_failed(now));
-        assert_eq!(queue.next_look(), Some(now + LONGEST_PAUSE));
+        let longest = retry::LOOK.longest;
+        let pause = queue.next_look().unwrap() - now;
+        assert!(longest / 2 <= pause && pause <= longest, "{pause:?}");
+    }
+
+    #[test]
+    fn what_others_could_not_ask_is_no_failed_look_and_many_of_them_are_one() {
+        let now = Instant::now();
+        let mut queue = greeted(now);
+        (0..8).for_each(|_| queue.suspect(now));
+        assert!(!queue.is_reachable() && queue.failures() == 0);
+        let first = now + retry::LOOK.first;
+        assert!(queue.next_look().is_some_and(|next| next <= first));
+        assert_eq!(
+            queue.begin_look(first, Some((4, 10))),
+            Some(None),
+            "it only asks who is there"
+        );
+        queue.looked(first, POLL, None, &[]);
+        assert!(queue.is_reachable());
+    }
+
+    #[test]
+    fn a_look_that_leases_is_told_from_one_that_only_looks() {
+        let now = Instant::now();
+        let mut queue = Queue::new(now);
+        queue.begin_look(now, Some((4, 10)));
+        assert!(!queue.is_leasing());
+        queue.looked(now, POLL, None, &[]);
+        queue.begin_look(now, Some((4, 10)));
+        assert!(queue.is_leasing());
+        queue.look_failed(now);
+        assert!(!queue.is_leasing());
     }
 }

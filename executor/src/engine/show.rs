@@ -11,7 +11,8 @@ impl Engine {
     pub(super) fn show(&self) {
         let vitals = &self.tools.vitals;
         vitals.turned();
-        let trouble = self.breaker.trouble().map(ToString::to_string);
+        let usual = self.models.usual();
+        let trouble = usual.breaker.trouble().map(ToString::to_string);
         let builtin = vitals.generator() == "builtin";
         vitals.update(|facts| {
             facts.reason = match () {
@@ -25,15 +26,17 @@ impl Engine {
                 () if !self.book.is_empty() => "working",
                 () => "idle",
             };
-            facts.llm = match self.breaker.is_closed() {
+            facts.llm = match usual.breaker.is_closed() {
                 _ if builtin => "none",
+                // It is not asked now, so nobody knows.
+                _ if !self.is_awake() => "unknown",
                 true => "up",
                 false => "down",
             };
-            facts.breaker = self.breaker.state();
+            facts.breaker = usual.breaker.state();
             facts.jobs = self.book.len();
             facts.in_flight = self.slots.held();
-            facts.budget = self.budget.now();
+            facts.budget = usual.budget.now();
             facts.listening = self.listener.as_ref().map(Listener::ear) == Some(Ear::Hears);
         });
     }

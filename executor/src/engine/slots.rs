@@ -1,10 +1,11 @@
-//! The places at the model: as many items are written at once as the budget says.
+//! The places at the models: of each as many items are written at once as its limit says, and of all
+//! together no more than the setting.
 //!
 //! A slot is held while the model writes and not a moment longer: checking and storing an answer goes
 //! on beside the next item. Whoever wants to write again after a rejection waits like all others; the
 //! most urgent of them is first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
@@ -12,26 +13,62 @@ use tokio::sync::{Notify, oneshot};
 /// Whose turn it is: by priority, then by age.
 pub type Turn = (i32, u64);
 
+/// Which model of the host; None: the usual one.
+pub type Model = Option<String>;
+
+/// What one model may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub open: usize,
+    /// For prompts and answers of all that is in flight together, where these share one context.
+    pub tokens: Option<usize>,
+    /// Nothing is asked of it now.
+    pub paused: bool,
+}
+
 #[derive(Debug)]
 pub struct Slots {
     state: Mutex<State>,
     given_back: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    open: usize,
+    /// Over all models.
+    most: usize,
+    /// The name of the usual model, which a kind may name too.
+    usual: Option<String>,
+    models: HashMap<Model, Places>,
+    turns: u64,
+    waiting: BTreeMap<Turn, Waiting>,
+}
+
+#[derive(Debug)]
+struct Places {
+    bounds: Bounds,
     /// Held, or wanted by an item that is begun.
     wanted: usize,
-    held: usize,
-    wishes: u64,
-    waiting: BTreeMap<Turn, oneshot::Sender<Held>>,
+    held: HashMap<u64, Use>,
+}
+
+#[derive(Debug)]
+struct Use {
+    tokens: usize,
+    peak: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    model: Model,
+    tokens: usize,
+    give: oneshot::Sender<Held>,
 }
 
 /// An item that is begun and will need a slot.
 #[derive(Debug)]
 pub struct Wish {
     slots: Arc<Slots>,
+    model: Model,
     turn: Turn,
 }
 
@@ -43,13 +80,57 @@ pub struct Slot {
 }
 
 #[derive(Debug)]
-struct Held(Arc<Slots>);
+struct Held {
+    slots: Arc<Slots>,
+    model: Model,
+    number: u64,
+}
+
+/// How many slots of its model were held together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Company {
+    /// When this one was given back, itself included.
+    pub at_the_end: usize,
+    /// At any time while it was held.
+    pub peak: usize,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        // A model that is new is tried with one.
+        let bounds = Bounds {
+            open: 1,
+            tokens: None,
+            paused: false,
+        };
+        Self {
+            bounds,
+            wanted: 0,
+            held: HashMap::new(),
+        }
+    }
+}
+
+impl Places {
+    fn fit(&self, tokens: usize) -> bool {
+        let used: usize = self.held.values().map(|used| used.tokens).sum();
+        // One alone is always let through: whether it fits is the server's to say.
+        let room = self
+            .bounds
+            .tokens
+            .is_none_or(|most| used.saturating_add(tokens) <= most);
+        self.held.len() < self.bounds.open && (self.held.is_empty() || room)
+    }
+}
 
 impl Slots {
-    pub fn new(open: usize) -> Arc<Self> {
+    pub fn new(most: usize) -> Arc<Self> {
         let state = State {
-            open,
-            ..State::default()
+            most,
+            usual: None,
+            models: HashMap::new(),
+            turns: 0,
+            waiting: BTreeMap::new(),
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -57,20 +138,48 @@ impl Slots {
         })
     }
 
-    /// So many from now on. What is held beyond that is given back in its own time.
-    pub fn open(self: &Arc<Self>, open: usize) {
-        self.state().open = open;
+    /// From now on. What is held beyond that is given back in its own time.
+    pub fn set(self: &Arc<Self>, model: &Model, bounds: Bounds) {
+        self.state().places(model).bounds = bounds;
         self.hand_out();
     }
 
-    /// Slots that nobody holds or wants.
-    pub fn free(&self) -> usize {
+    pub fn name_usual(&self, name: Option<String>) {
+        self.state().usual = name;
+    }
+
+    /// The model that an item's kind names, if that is not the usual one.
+    pub fn model(&self, named: Option<&str>) -> Model {
         let state = self.state();
-        state.open.saturating_sub(state.wanted)
+        named
+            .filter(|name| state.usual.as_deref() != Some(*name))
+            .map(ToOwned::to_owned)
+    }
+
+    /// All models that were ever asked for.
+    pub fn models(&self) -> Vec<Model> {
+        self.state().models.keys().cloned().collect()
+    }
+
+    pub fn is_paused(&self, model: &Model) -> bool {
+        self.state().places(model).bounds.paused
+    }
+
+    /// Slots of this model that nobody holds or wants.
+    pub fn free(&self, model: &Model) -> usize {
+        let mut state = self.state();
+        let wanted: usize = state.models.values().map(|places| places.wanted).sum();
+        let left = state.most.saturating_sub(wanted);
+        let places = state.places(model);
+        places.bounds.open.saturating_sub(places.wanted).min(left)
     }
 
     pub fn held(&self) -> usize {
-        self.state().held
+        self.state().held()
+    }
+
+    pub fn held_of(&self, model: &Model) -> usize {
+        self.state().places(model).held.len()
     }
 
     /// Somebody wants one less than before.
@@ -78,29 +187,32 @@ impl Slots {
         self.given_back.notified().await;
     }
 
-    pub fn wish(self: &Arc<Self>, priority: i32) -> Wish {
+    pub fn wish(self: &Arc<Self>, model: Model, priority: i32) -> Wish {
         let mut state = self.state();
-        state.wanted += 1;
-        state.wishes += 1;
-        Wish {
-            slots: Arc::clone(self),
-            turn: (priority, state.wishes),
-        }
+        state.turns += 1;
+        let turn = (priority, state.turns);
+        drop(state);
+        Wish::again(self, model, turn)
     }
 
     fn hand_out(self: &Arc<Self>) {
         loop {
             let mut state = self.state();
-            if state.held >= state.open {
-                return;
-            }
-            let Some((_, first)) = state.waiting.pop_first() else {
+            let Some(next) = state.next() else { return };
+            let Some(first) = state.waiting.remove(&next) else {
                 return;
             };
-            state.held += 1;
+            state.turns += 1;
+            let number = state.turns;
+            state.places(&first.model).hold(number, first.tokens);
             drop(state);
+            let held = Held {
+                slots: Arc::clone(self),
+                model: first.model,
+                number,
+            };
             // To somebody who went away it comes straight back.
-            let _ = first.send(Held(Arc::clone(self)));
+            let _ = first.give.send(held);
         }
     }
 
@@ -109,22 +221,73 @@ impl Slots {
     }
 }
 
+impl State {
+    fn places(&mut self, model: &Model) -> &mut Places {
+        self.models.entry(model.clone()).or_default()
+    }
+
+    fn held(&self) -> usize {
+        self.models.values().map(|places| places.held.len()).sum()
+    }
+
+    /// The first that can have a slot. Nobody is passed by one who wants the same model.
+    fn next(&self) -> Option<Turn> {
+        if self.held() >= self.most {
+            return None;
+        }
+        let mut passed = HashSet::new();
+        for (turn, wanted) in &self.waiting {
+            let fits = |places: &Places| places.fit(wanted.tokens);
+            if !passed.contains(&wanted.model) && self.models.get(&wanted.model).is_some_and(fits) {
+                return Some(*turn);
+            }
+            passed.insert(&wanted.model);
+        }
+        None
+    }
+}
+
+impl Places {
+    fn hold(&mut self, number: u64, tokens: usize) {
+        self.held.insert(number, Use { tokens, peak: 0 });
+        let together = self.held.len();
+        self.held
+            .values_mut()
+            .for_each(|used| used.peak = used.peak.max(together));
+    }
+}
+
 impl Wish {
-    /// Waits for its turn.
-    pub async fn slot(self) -> Slot {
+    /// Waits for its turn. `tokens`: what its prompt and its answer take of a context, at most.
+    pub async fn slot(self, tokens: usize) -> Slot {
         let (give, get) = oneshot::channel();
-        self.slots.state().waiting.insert(self.turn, give);
+        let waiting = Waiting {
+            model: self.model.clone(),
+            tokens,
+            give,
+        };
+        self.slots.state().waiting.insert(self.turn, waiting);
         self.slots.hand_out();
         let held = get.await.expect("whoever waits is kept until it is their turn");
         Slot { held, _wish: self }
     }
 
     /// The same item's wish for another slot.
-    pub fn again(slots: &Arc<Slots>, turn: Turn) -> Self {
-        slots.state().wanted += 1;
+    pub fn again(slots: &Arc<Slots>, model: Model, turn: Turn) -> Self {
+        slots.state().places(&model).wanted += 1;
         Self {
             slots: Arc::clone(slots),
+            model,
             turn,
+        }
+    }
+
+    /// It is another model that will be asked.
+    pub fn of(self, model: &Model) -> Self {
+        if self.model == *model {
+            self
+        } else {
+            Self::again(&self.slots, model.clone(), self.turn)
         }
     }
 
@@ -134,100 +297,33 @@ impl Wish {
 }
 
 impl Slot {
-    /// How many were held at that moment, this one included.
-    pub fn give_back(self) -> usize {
-        self.held.0.held()
+    pub fn give_back(self) -> Company {
+        let mut state = self.held.slots.state();
+        let places = state.places(&self.held.model);
+        let at_the_end = places.held.len();
+        let peak = places
+            .held
+            .get(&self.held.number)
+            .map_or(at_the_end, |used| used.peak);
+        drop(state);
+        Company { at_the_end, peak }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.state().held -= 1;
-        self.0.hand_out();
+        self.slots.state().places(&self.model).held.remove(&self.number);
+        self.slots.hand_out();
     }
 }
 
 impl Drop for Wish {
     fn drop(&mut self) {
-        self.slots.state().wanted -= 1;
+        self.slots.state().places(&self.model).wanted -= 1;
         self.slots.given_back.notify_one();
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::task::JoinHandle;
-    use tokio::time::{Duration, sleep};
-
-    fn wait(slots: &Arc<Slots>, priority: i32) -> JoinHandle<Slot> {
-        tokio::spawn(slots.wish(priority).slot())
-    }
-
-    /// Lets everybody else come to rest: the clock of these tests stands until then.
-    async fn rest() {
-        sleep(Duration::from_millis(1)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_most_urgent_is_first_and_then_the_oldest() {
-        let slots = Slots::new(1);
-        let first = wait(&slots, 5);
-        rest().await;
-        let (old, young, urgent) = (wait(&slots, 5), wait(&slots, 5), wait(&slots, 1));
-        rest().await;
-        drop(first.await.unwrap());
-        let urgent = urgent.await.unwrap();
-        rest().await;
-        assert!(!old.is_finished() && !young.is_finished());
-        drop(urgent);
-        let old = old.await.unwrap();
-        assert!(!young.is_finished());
-        assert_eq!((old.give_back(), slots.free()), (1, 0));
-        drop(young.await.unwrap());
-        assert_eq!((slots.held(), slots.free()), (0, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_goes_away_leaves_nothing_behind() {
-        let slots = Slots::new(1);
-        let (held, gone) = (wait(&slots, 5), wait(&slots, 5));
-        rest().await;
-        gone.abort();
-        let next = wait(&slots, 5);
-        rest().await;
-        held.abort();
-        drop(held.await);
-        drop(next.await.unwrap());
-        assert_eq!((slots.held(), slots.free()), (0, 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn fewer_are_handed_out_after_the_budget_shrank() {
-        let slots = Slots::new(2);
-        let (one, two, three) = (wait(&slots, 5), wait(&slots, 5), wait(&slots, 5));
-        rest().await;
-        slots.open(1);
-        drop(one.await.unwrap());
-        rest().await;
-        assert!(!three.is_finished());
-        drop(two.await.unwrap());
-        drop(three.await.unwrap());
-        assert_eq!(slots.free(), 1);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_wish_counts_until_its_answer_is_there() {
-        let slots = Slots::new(2);
-        let wish = slots.wish(5);
-        assert_eq!(slots.free(), 1);
-        let turn = wish.turn();
-        let slot = wish.slot().await;
-        assert_eq!((slots.free(), slots.held()), (1, 1));
-        drop(slot);
-        slots.given_back().await;
-        assert_eq!(slots.free(), 2);
-        let _again = Wish::again(&slots, turn);
-        assert_eq!(slots.free(), 1);
-    }
-}
+#[path = "slots_tests.rs"]
+mod tests;

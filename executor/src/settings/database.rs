@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::SettingsError;
 use super::dsn::{self, Pairs};
-use crate::redact::keep_secret;
+use crate::redact::{keep_name, keep_secret};
 use crate::tls::{Roots, TlsMode, TlsPlan};
 
 const ALLOWED: &str = "postgres://user:password@host:5432/database, with %40 for an @ (and so on) inside the \
@@ -46,17 +46,44 @@ impl Target {
         let mut config =
             tokio_postgres::Config::from_str(&pairs.join()).map_err(|error| malformed(reason(&error)))?;
         set_defaults(&mut config);
+        check_numbers(&config)?;
         config.ssl_mode(tls.mode.for_driver());
         if let Some(password) = config.get_password() {
             keep_secret(&String::from_utf8_lossy(password));
         }
+        [config.get_user(), config.get_dbname()]
+            .into_iter()
+            .flatten()
+            .for_each(keep_name);
         Ok(Self { config, tls, ignored })
+    }
+
+    /// With bounds on what the system does below us: a half-open socket must not hold anything for hours, and
+    /// a host that does not answer must leave time for the next one.
+    pub fn bounded(mut self, bound: Duration) -> Self {
+        let config = &mut self.config;
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+        let each = bound / u32::try_from(hosts + 1).unwrap_or(u32::MAX);
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(each);
+        }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(bound);
+        }
+        // The system counts whole seconds.
+        let second = Duration::from_secs(1);
+        config.keepalives(true);
+        config.keepalives_idle(bound.max(second));
+        config.keepalives_interval((bound / 3).max(second));
+        config.keepalives_retries(3);
+        self
     }
 
     /// Host, port, database and user: what a person needs to recognise the place, and no secret.
     pub fn label(&self) -> String {
         let host = match self.config.get_hosts().first() {
             Some(tokio_postgres::config::Host::Tcp(name)) => name.clone(),
+            #[cfg(unix)]
             Some(tokio_postgres::config::Host::Unix(path)) => path.display().to_string(),
             None => self
                 .config
@@ -116,13 +143,21 @@ fn take_tls(pairs: &mut Pairs) -> Result<TlsPlan, SettingsError> {
             )));
         }
     }
-    let given = pairs.take("sslmode").unwrap_or_else(|| "prefer".into());
-    let mode = TlsMode::from_name(&given).ok_or_else(|| SettingsError {
-        field: "sslmode in DATABASE_URL",
-        given,
-        allowed: "disable, prefer, require, verify-ca or verify-full".into(),
-    })?;
-    Ok(TlsPlan::new(mode, roots))
+    let sure = roots == Some(Roots::System);
+    let usual = if sure { "verify-full" } else { "prefer" };
+    let given = pairs.take("sslmode").unwrap_or_else(|| usual.into());
+    match TlsMode::from_name(&given) {
+        // As in libpq: anybody has a certificate that some authority of the machine's has signed.
+        Some(mode) if !sure || mode == TlsMode::VerifyFull => Ok(TlsPlan::new(mode, roots)),
+        mode => Err(SettingsError {
+            field: "sslmode in DATABASE_URL",
+            given,
+            allowed: match mode {
+                Some(_) => "verify-full where sslrootcert=system".into(),
+                None => "disable, prefer, require, verify-ca or verify-full".into(),
+            },
+        }),
+    }
 }
 
 fn take_ignored(pairs: &mut Pairs) -> Vec<String> {
@@ -133,29 +168,41 @@ fn take_ignored(pairs: &mut Pairs) -> Vec<String> {
         .collect()
 }
 
-/// Bounds on every wait: a half-open socket must not hold the program for hours.
 fn set_defaults(config: &mut tokio_postgres::Config) {
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        let debian = "/var/run/postgresql";
-        config.host_path(if std::path::Path::new(debian).is_dir() {
-            debian
-        } else {
-            "/tmp"
-        });
+        set_default_host(config);
     }
     if config.get_application_name().is_none() {
         config.application_name("pg-worker-executor");
     }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(10));
+}
+
+#[cfg(unix)]
+fn set_default_host(config: &mut tokio_postgres::Config) {
+    let debian = "/var/run/postgresql";
+    config.host_path(if std::path::Path::new(debian).is_dir() {
+        debian
+    } else {
+        "/tmp"
+    });
+}
+
+#[cfg(not(unix))]
+fn set_default_host(config: &mut tokio_postgres::Config) {
+    config.host("localhost");
+}
+
+/// What the driver would only find out when it connects.
+fn check_numbers(config: &tokio_postgres::Config) -> Result<(), SettingsError> {
+    let (names, numbers) = (config.get_hosts().len(), config.get_hostaddrs().len());
+    if names > 0 && numbers > 0 && names != numbers {
+        return Err(malformed("it has not as many hostaddr as host"));
     }
-    if config.get_tcp_user_timeout().is_none() {
-        config.tcp_user_timeout(Duration::from_secs(30));
+    let ports = config.get_ports().len();
+    if ports > 1 && ports != names.max(numbers) {
+        return Err(malformed("it has neither one port nor one for each host"));
     }
-    config.keepalives(true);
-    config.keepalives_idle(Duration::from_secs(30));
-    config.keepalives_interval(Duration::from_secs(10));
-    config.keepalives_retries(3);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -185,6 +232,46 @@ mod tests {
         assert_eq!(target.config.get_hosts(), [Host::Unix("/tmp".into())]);
         assert_eq!(target.config.get_password(), Some(&b"it's"[..]));
         assert_eq!(target.tls.mode, TlsMode::Disable);
+    }
+
+    #[test]
+    fn the_machines_authorities_mean_verify_full_and_nothing_less() {
+        let parse = |query: &str| Target::parse(&format!("postgres://me@db.example/game?{query}"));
+        for query in ["sslrootcert=system", "sslmode=verify-full&sslrootcert=system"] {
+            let target = parse(query).unwrap();
+            assert_eq!(target.tls, TlsPlan::new(TlsMode::VerifyFull, Some(Roots::System)));
+            assert_eq!(target.config.get_ssl_mode(), SslMode::Require);
+        }
+        for weak in ["disable", "allow", "prefer", "require", "verify-ca"] {
+            let refusal = parse(&format!("sslmode={weak}&sslrootcert=system")).unwrap_err();
+            assert!(
+                refusal.given == weak && refusal.allowed.contains("verify-full"),
+                "{refusal}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_several_hosts_each_has_its_part_of_the_time() {
+        let bounded = |url: &str| Target::parse(url).unwrap().bounded(Duration::from_secs(9)).config;
+        let two = bounded("postgres://me@one,two/game");
+        assert_eq!(two.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        assert_eq!(two.get_tcp_user_timeout(), Some(&Duration::from_secs(9)));
+        let own = bounded("postgres://me@one/game?connect_timeout=2");
+        assert_eq!(own.get_connect_timeout(), Some(&Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn hosts_and_ports_that_do_not_match_are_refused() {
+        for url in ["host=a,b,c port=1,2", "host=a,b hostaddr=127.0.0.1"] {
+            assert!(
+                Target::parse(url)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("DATABASE_URL"),
+                "{url}"
+            );
+        }
     }
 
     #[test]

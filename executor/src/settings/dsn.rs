@@ -1,6 +1,8 @@
 //! Takes a PostgreSQL connection string apart into its parameters, and puts it together again.
 //! Both of libpq's forms: a `postgres://` URL, and `key=value` pairs with quotes.
 
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
 /// A connection string whose parameters can be looked at and taken out.
 #[derive(Debug)]
 pub struct Pairs {
@@ -16,7 +18,7 @@ pub fn split(text: &str) -> Option<Pairs> {
         let (base, query) = text.split_once('?').unwrap_or((text, ""));
         let pairs = query.split('&').filter(|part| !part.is_empty()).map(|part| {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            (percent_decode(key), percent_decode(value))
+            (decoded(key), decoded(value))
         });
         return Some(Pairs {
             base: Some(base.to_owned()),
@@ -60,7 +62,7 @@ impl Pairs {
         let pairs = self
             .pairs
             .iter()
-            .map(|(key, value)| format!("{key}={}", percent_encode(value)));
+            .map(|(key, value)| format!("{key}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)));
         match pairs.collect::<Vec<_>>().join("&") {
             query if query.is_empty() => base.clone(),
             query => format!("{base}?{query}"),
@@ -100,32 +102,8 @@ fn value_of(text: &str) -> Option<(String, &str)> {
     (!quoted).then_some((value, ""))
 }
 
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = (bytes[at] == b'%')
-            .then(|| text.get(at + 1..at + 3))
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        out.push(escaped.unwrap_or(bytes[at]));
-        at += if escaped.is_some() { 3 } else { 1 };
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b',' => {
-                out.push(byte as char)
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
@@ -137,7 +115,7 @@ mod tests {
     fn a_taken_parameter_is_gone_from_the_joined_string() {
         let mut pairs = split("postgres://u@h/d?sslmode=require&options=-c%20x%3D1").unwrap();
         assert_eq!(pairs.take("sslmode").as_deref(), Some("require"));
-        assert_eq!(pairs.join(), "postgres://u@h/d?options=-c%20x%3D1");
+        assert_eq!(pairs.join(), "postgres://u@h/d?options=%2Dc%20x%3D1");
     }
 
     #[test]
@@ -156,7 +134,7 @@ mod tests {
 
         #[test]
         fn values_survive_both_forms(value in "[^\u{0}]{0,20}") {
-            let text = format!("postgres://h/d?options={}", percent_encode(&value));
+            let text = format!("postgres://h/d?options={}", utf8_percent_encode(&value, NON_ALPHANUMERIC));
             prop_assert_eq!(split(&text).unwrap().take("options"), Some(value.clone()));
             let pairs = Pairs { base: None, pairs: vec![("options".into(), value.clone())] };
             prop_assert_eq!(split(&pairs.join()).unwrap().take("options"), Some(value));

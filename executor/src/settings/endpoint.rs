@@ -1,18 +1,29 @@
 //! Reads `LOCAL_LLM_ENDPOINT`: the base of an OpenAI-compatible server, usually ending in `/v1`.
 
+use percent_encoding::percent_decode_str;
+
 use super::SettingsError;
-use crate::redact::{clean, keep_secret};
+use crate::redact::{Secret, clean};
 
 const ALLOWED: &str = "an http:// or https:// URL such as http://192.168.42.145:1234/v1";
 
-/// The base URL without a trailing slash, whatever of the known paths was pasted with it.
+/// The base URL without a trailing slash, whatever of the known paths was pasted with it, and without a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     base: reqwest::Url,
 }
 
+/// How we show who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authorization {
+    Bearer(Secret),
+    /// User and password, as proxies want them.
+    Basic(String, Secret),
+}
+
 impl Endpoint {
-    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+    /// The address, and what stood before its `@`: that is sent as a header and shown to nobody.
+    pub fn parse(text: &str) -> Result<(Self, Option<Authorization>), SettingsError> {
         let refused = || SettingsError {
             field: "LOCAL_LLM_ENDPOINT",
             // Before an @ there may be a password, and without a scheme nothing else would know it.
@@ -23,9 +34,10 @@ impl Endpoint {
         if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
             return Err(refused());
         }
-        if let Some(password) = base.password() {
-            keep_secret(password);
-        }
+        let authorization = authorization_in(&base);
+        base.set_username("")
+            .and_then(|()| base.set_password(None))
+            .map_err(|()| refused())?;
         let path = base.path().trim_end_matches('/');
         let path = path
             .trim_end_matches("/chat/completions")
@@ -34,7 +46,7 @@ impl Endpoint {
         base.set_path(&path);
         base.set_query(None);
         base.set_fragment(None);
-        Ok(Self { base })
+        Ok((Self { base }, authorization))
     }
 
     /// `base` + `tail`, for instance `/models`.
@@ -64,9 +76,22 @@ impl Endpoint {
         }
     }
 
-    /// For people: without user and password.
+    /// For people.
     pub fn label(&self) -> String {
         clean(self.base.as_str()).trim_end_matches('/').to_owned()
+    }
+}
+
+/// `key@` or `user:password@`.
+fn authorization_in(url: &reqwest::Url) -> Option<Authorization> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    match (url.username(), url.password()) {
+        ("", None) => None,
+        (key, None) => Some(Authorization::Bearer(Secret::new(decoded(key)))),
+        (user, Some(password)) => Some(Authorization::Basic(
+            decoded(user),
+            Secret::new(decoded(password)),
+        )),
     }
 }
 
@@ -82,10 +107,10 @@ mod tests {
             " http://h:1/v1/chat/completions",
             "http://h:1/v1/models",
         ] {
-            let endpoint = Endpoint::parse(text).unwrap();
+            let (endpoint, _) = Endpoint::parse(text).unwrap();
             assert_eq!(endpoint.join("/models").as_str(), "http://h:1/v1/models");
         }
-        let bare = Endpoint::parse("http://h:1").unwrap();
+        let (bare, _) = Endpoint::parse("http://h:1").unwrap();
         assert!(!bare.has_path());
         assert_eq!(
             bare.with_path("/v1").join("/models").as_str(),
@@ -100,13 +125,29 @@ mod tests {
             "http://127.0.0.1/v1",
             "http://[::1]:1234/v1",
         ] {
-            assert!(Endpoint::parse(text).unwrap().is_loopback(), "{text}");
+            assert!(Endpoint::parse(text).unwrap().0.is_loopback(), "{text}");
         }
         assert!(
             !Endpoint::parse("http://192.168.42.145:1234/v1")
                 .unwrap()
+                .0
                 .is_loopback()
         );
+    }
+
+    #[test]
+    fn what_stands_before_the_host_becomes_a_header_and_is_in_no_url() {
+        let (endpoint, key) = Endpoint::parse("http://sk-key%21@h:1/v1").unwrap();
+        assert_eq!(key, Some(Authorization::Bearer(Secret::new("sk-key!"))));
+        assert_eq!(endpoint.join("/models").as_str(), "http://h:1/v1/models");
+        assert_eq!(endpoint.label(), "http://h:1/v1");
+        let (endpoint, user) = Endpoint::parse("https://me:p%40ss-word@h/v1").unwrap();
+        assert_eq!(
+            user,
+            Some(Authorization::Basic("me".into(), Secret::new("p@ss-word")))
+        );
+        assert_eq!(endpoint.label(), "https://h/v1");
+        assert_eq!(Endpoint::parse("http://h/v1").unwrap().1, None);
     }
 
     #[test]

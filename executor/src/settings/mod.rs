@@ -1,6 +1,7 @@
 //! The settings, checked. A command takes from [`Options`] what it needs, so that `healthcheck`
 //! runs without a database and `preview` without a port.
 
+mod bounds;
 pub mod database;
 mod dsn;
 pub mod endpoint;
@@ -10,7 +11,7 @@ pub mod parse;
 pub mod unknown;
 
 pub use database::Target;
-pub use endpoint::Endpoint;
+pub use endpoint::{Authorization, Endpoint};
 pub use hours::ActiveHours;
 pub use options::{Fallback, LogFormat, Options};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{ActiveHours, Endpoint, SettingsError, Target, parse};
+use super::{ActiveHours, Authorization, Endpoint, SettingsError, Target, parse};
 use crate::redact::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -39,16 +39,11 @@ pub struct Options {
     #[arg(help_heading = "Database")]
     pub database_url: Option<String>,
 
-    /// Longest wait for an answer of the database, in seconds, before the connection is made anew
-    #[arg(
-        long,
-        env = "WORKER_DATABASE_TIMEOUT",
-        value_name = "SECONDS",
-        default_value = "30",
-        global = true
-    )]
+    /// Longest wait for an answer of the database, in seconds, before the connection is made anew: at most a
+    /// third of WORKER_LEASE_SECONDS. Without it that third, or 10 where it is more
+    #[arg(long, env = "WORKER_DATABASE_TIMEOUT", value_name = "SECONDS", global = true)]
     #[arg(value_parser = parse::database_timeout, help_heading = "Database", hide_env_values = true)]
-    pub database_timeout: Duration,
+    pub database_timeout: Option<Duration>,
 
     /// Base URL of an OpenAI-compatible server (LM Studio, llama.cpp, Ollama, vLLM), such as
     /// http://192.168.42.145:1234/v1. Without it items come from built-in word lists
@@ -241,14 +236,18 @@ impl Options {
     }
 
     pub fn endpoint(&self) -> Result<Option<Endpoint>, SettingsError> {
-        given(self.llm_endpoint.as_deref())
-            .map(Endpoint::parse)
-            .transpose()
+        let parsed = given(self.llm_endpoint.as_deref()).map(Endpoint::parse);
+        Ok(parsed.transpose()?.map(|(endpoint, _)| endpoint))
     }
 
-    pub fn api_key(&self) -> Result<Option<Secret>, SettingsError> {
+    /// The key of its own setting, or what stands before the `@` of the endpoint.
+    pub fn authorization(&self) -> Result<Option<Authorization>, SettingsError> {
+        let parsed = given(self.llm_endpoint.as_deref())
+            .map(Endpoint::parse)
+            .transpose()?;
+        let in_url = parsed.and_then(|(_, authorization)| authorization);
         let Some(key) = given(self.llm_api_key.as_deref()) else {
-            return Ok(None);
+            return Ok(in_url);
         };
         let secret = Secret::new(key);
         if key.chars().any(char::is_control) {
@@ -258,7 +257,14 @@ impl Options {
                 allowed: "one line of text".into(),
             });
         }
-        Ok(Some(secret))
+        if in_url.is_some() {
+            return Err(SettingsError {
+                field: "LOCAL_LLM_API_KEY",
+                given: "it is set, and LOCAL_LLM_ENDPOINT has a key or a password before its @, too".into(),
+                allowed: "one of the two".into(),
+            });
+        }
+        Ok(Some(Authorization::Bearer(secret)))
     }
 
     pub fn model(&self) -> Option<String> {

@@ -1,9 +1,12 @@
 //! Reads single settings, and says for each what is allowed. clap prefixes the refusals below with
 //! the flag and what was given, so a person sees the field, the value and the rule in one line.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::ActiveHours;
+
+pub const USUAL_PORT: u16 = 3002;
 
 /// Why a value is refused; names the variable, because most people set variables and not flags.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -44,7 +47,22 @@ pub fn poll_interval(text: &str) -> Result<Duration, Refusal> {
     .map(Duration::from_millis)
 }
 
+/// What Kubernetes sets WORKER_PORT to in every pod where a service is named worker: `tcp://10.0.0.1:3002`.
+pub fn is_service_link(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        let number = url
+            .host_str()
+            .map(|host| host.trim_matches(['[', ']']).parse::<IpAddr>());
+        matches!(url.scheme(), "tcp" | "udp" | "sctp")
+            && url.port().is_some()
+            && matches!(number, Some(Ok(_)))
+    })
+}
+
 pub fn port(text: &str) -> Result<u16, Refusal> {
+    if is_service_link(text) {
+        return Ok(USUAL_PORT);
+    }
     let number = whole("WORKER_PORT", text, "", 1, u64::from(u16::MAX))?;
     Ok(u16::try_from(number).unwrap_or(u16::MAX))
 }
@@ -105,6 +123,21 @@ mod tests {
         }
         for bad in ["0", "70000", "http"] {
             assert!(port(bad).unwrap_err().to_string().contains("from 1 to 65535"));
+        }
+    }
+
+    #[test]
+    fn kubernetes_name_of_a_service_is_no_port_of_ours() {
+        for link in ["tcp://10.0.0.1:4000", "udp://[fd00::1]:53"] {
+            assert_eq!(port(link), Ok(USUAL_PORT), "{link}");
+        }
+        for none in [
+            "tcp://10.0.0.1",
+            "tcp://worker:4000",
+            "http://10.0.0.1:80",
+            "4000",
+        ] {
+            assert!(!is_service_link(none), "{none}");
         }
     }
 

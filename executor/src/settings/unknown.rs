@@ -2,6 +2,9 @@
 //! somebody says so: every variable with one of our prefixes must be one that we know.
 
 const PREFIXES: [&str; 2] = ["WORKER_", "LOCAL_LLM_"];
+/// Kubernetes sets these, and more like them, where a service is named worker.
+const SERVICE: &str = "WORKER_SERVICE_HOST";
+const OF_SERVICE: [&str; 2] = ["WORKER_SERVICE_", "WORKER_PORT_"];
 /// Below this likeness a suggestion would confuse more than it helps.
 const ALIKE: f64 = 0.8;
 
@@ -14,9 +17,13 @@ pub struct Unknown {
 
 /// All such variables among `present`; `known` are the names that the command line declares.
 pub fn unknown_variables(present: impl Iterator<Item = String>, known: &[String]) -> Vec<Unknown> {
-    let ours = |name: &String| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let begins = |name: &String, with: &[&str]| with.iter().any(|prefix| name.starts_with(prefix));
+    let mut present: Vec<String> = present.filter(|name| begins(name, &PREFIXES)).collect();
+    if present.iter().any(|name| name == SERVICE) {
+        present.retain(|name| !begins(name, &OF_SERVICE));
+    }
     let mut unknown: Vec<Unknown> = present
-        .filter(ours)
+        .into_iter()
         .filter(|name| !known.contains(name))
         .map(|name| Unknown {
             nearest: nearest(&name, known),
@@ -71,6 +78,21 @@ mod tests {
                 ("WORKER_POLL_INTERVALL_MS", Some("WORKER_POLL_INTERVAL_MS"))
             ]
         );
+    }
+
+    #[test]
+    fn the_variables_of_a_service_named_worker_are_kubernetes_own() {
+        let present = [
+            SERVICE,
+            "WORKER_SERVICE_PORT",
+            "WORKER_PORT_3002_TCP_ADDR",
+            "WORKER_PROT",
+        ];
+        let found = unknown_variables(present.map(String::from).into_iter(), &known());
+        let names: Vec<_> = found.iter().map(|unknown| unknown.name.as_str()).collect();
+        assert_eq!(names, ["WORKER_PROT"]);
+        let without = unknown_variables(["WORKER_PORT_3002".to_owned()].into_iter(), &known());
+        assert_eq!(without.len(), 1);
     }
 
     #[test]

@@ -110,7 +110,6 @@ impl<'c> Stage<'c> {
         }
         executor
             .env("WORKER_LEASE_SECONDS", &self.lease_seconds.to_string())
-            .env("WORKER_DATABASE_TIMEOUT", "2")
             .env("WORKER_FIRST_TOKEN_TIMEOUT", "2")
             .env("WORKER_TOKEN_TIMEOUT", "2")
             .env("WORKER_MAX_IN_FLIGHT", "3")

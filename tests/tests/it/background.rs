@@ -3,6 +3,7 @@
 
 mod databases;
 mod owner;
+mod rest;
 mod standby;
 mod stops;
 mod trouble;

@@ -2,6 +2,7 @@
 //! game's own included, and jobs go on.
 
 mod game;
+mod owner;
 mod rights;
 mod row_security;
 mod server_upgrade;

@@ -48,7 +48,7 @@ fn a_new_campaign_and_a_pool_check_in_one_transaction(database: &Database) {
     game.run(
         "create table characters (id uuid default gen_random_uuid(), campaign_seed text);
          insert into characters (campaign_seed) values ('north');
-         select schedule_pool_check()",
+         select worker.setup(); select schedule_pool_check()",
     );
     game.run("begin; select enqueue_worker_job('generate_pois', '{\"campaign_seed\": \"north\"}')");
     let tick = as_far_as_it_comes(database, TICK);

@@ -2,6 +2,7 @@
 //! there. What is true of one pool must be true of each; `pools` says how they differ.
 
 mod direct;
+mod fair;
 mod filter;
 mod pools;
 mod race;

@@ -8,6 +8,7 @@ pub mod doctor;
 mod health;
 mod preview;
 mod settings;
+mod stop;
 mod tls;
 
 use pg_worker_tests::executor::Setup;

@@ -2,8 +2,10 @@
 //! that type can be. The answer is a result or a refusal; the server lives, nothing of the server's
 //! insides shows, and nobody comes by a right.
 
+mod any;
 mod calls;
 mod large;
+mod many;
 mod texts;
 mod values;
 

@@ -1,7 +1,9 @@
 //! Installing, leaving and coming back: both installs give the promised names, and nothing but DROP
 //! TABLE takes a row away.
 
+mod encoding;
 mod made_of;
+mod online;
 
 use pg_worker_tests::{Cluster, Database, Session};
 

@@ -4,10 +4,13 @@
 mod accept;
 mod ends;
 mod enqueue;
+mod facets;
 mod fence;
 mod items;
 mod lease;
 mod low_water;
+mod parked;
+mod parts;
 mod presence;
 mod refill;
 mod rescue;

@@ -16,6 +16,8 @@ on_both_installs!(
     a_kind_of_ones_own_is_filled_and_claimed,
     a_kind_of_ones_own_is_data,
     bad_kinds_are_refused,
+    a_kind_that_was_dropped_can_come_back,
+    a_kind_is_dropped_beside_its_executors,
 );
 
 fn a_title_that_resembles_another_is_a_duplicate(database: &Database) {
@@ -235,6 +237,8 @@ fn bad_kinds_are_refused(database: &Database) {
         ("p_kind", json!("Tavern")),
         ("p_kind", json!("quest")),
         ("p_kind", json!("mine")),
+        // its job type would be generate_quests
+        ("p_kind", json!("quests")),
         ("p_prompt", json!(" ")),
         ("p_item_schema", json!([1])),
         ("p_item_schema", json!({"type": "object"})),
@@ -261,4 +265,36 @@ fn bad_kinds_are_refused(database: &Database) {
         &session.refused("select * from claim_from_pool('quest')", &[]),
         "kind",
     );
+}
+
+fn a_kind_that_was_dropped_can_come_back(database: &Database) {
+    let mut session = database.session();
+    session.run(TAVERN);
+    session.run("insert into tavern_items (title, item) values ('The Ox', '{\"name\": \"The Ox\", \"ale\": \"pale\"}')");
+    assert!(session.value::<bool>("select worker.drop_kind('tavern')", &[]));
+    assert_eq!(session.value::<String>(TAVERN, &[]), "public.tavern_items");
+    let claim = "select item ->> 'name' from claim_from_pool('tavern')";
+    assert_eq!(session.column::<String>(claim, &[]), ["The Ox"], "with its items");
+    // A table of the same name that is somebody else's stays somebody else's.
+    session.run("select worker.drop_kind('tavern'); create role landlord; alter table tavern_items owner to landlord");
+    refused_field(&session.refused(TAVERN, &[]), "p_kind");
+    session.run("drop table tavern_items; drop role landlord");
+}
+
+/// Beats lock jobs in the order of their ids, and so must everything else.
+fn a_kind_is_dropped_beside_its_executors(database: &Database) {
+    let (mut executor, mut owner) = (database.session(), database.session());
+    owner.run(TAVERN);
+    let [low, high] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"];
+    for id in [high, low] {
+        owner.run(&format!("insert into worker_jobs (id, job_type) values ('{id}', 'generate_tavern')"));
+    }
+    executor.run(&format!("set lock_timeout = '3s'; begin; select from worker_jobs where id = '{low}' for update"));
+    let pid = owner.backend_pid();
+    let dropped = crate::steps::in_background(owner, |session| {
+        session.value::<bool>("select worker.drop_kind('tavern')", &[])
+    });
+    crate::steps::wait_until_blocked(&mut database.session(), pid);
+    executor.run(&format!("select from worker_jobs where id = '{high}' for update; commit"));
+    assert!(dropped.join().unwrap());
 }

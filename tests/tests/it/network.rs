@@ -2,6 +2,7 @@
 //! say nothing, answers that are lost after the server has done its work.
 
 mod points;
+mod shipped;
 
 use crate::steps::{enqueue_quests, of_job, status};
 use pg_worker_tests::executor::Setup;

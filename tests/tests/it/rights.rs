@@ -4,6 +4,11 @@
 mod backend;
 mod closed;
 mod executor;
+mod game_tables;
+mod lists;
+mod names;
+mod owner;
+mod settings;
 
 use pg_worker_tests::{Cluster, Database, Session};
 use std::sync::OnceLock;

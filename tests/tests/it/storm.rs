@@ -177,7 +177,8 @@ fn everybody_at_once_and_everything_adds_up(database: &Database) {
     session.run(
         "update content_pools set min_size = 6, batch_size = 2, enabled = kind = 'quest';
          create table characters (id uuid default gen_random_uuid(), campaign_seed text);
-         insert into characters (campaign_seed) select 'campaign ' || n from generate_series(0, 3) n",
+         insert into characters (campaign_seed) select 'campaign ' || n from generate_series(0, 3) n;
+         select worker.setup()",
     );
     let start = Barrier::new(usize::from(SESSIONS));
     let errors: Vec<String> = std::thread::scope(|scope| {

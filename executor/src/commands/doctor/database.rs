@@ -40,6 +40,11 @@ async fn reach(options: &Options, report: &mut Report) -> Result<(Door, Server),
     const NAME: &str = "database";
     let door = commands::door(options).map_err(|failure| match failure {
         Failure::Door(error) => remedy::finding(NAME, &error, None),
+        Failure::Settings(error) if error.field == "WORKER_DATABASE_TIMEOUT" => Finding::fail(
+            NAME,
+            error.to_string(),
+            "change one of the two, in the environment or in .env",
+        ),
         other => Finding::fail(
             NAME,
             other.to_string(),

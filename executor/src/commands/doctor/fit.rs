@@ -10,6 +10,8 @@ use crate::settings::Endpoint;
 
 /// Characters of a prompt in one token, on the safe side for English text and JSON.
 const CHARACTERS: usize = 3;
+pub const LARGER_CONTEXT: &str =
+    "give the server a larger context (llama-server divides --ctx-size by --parallel), or fewer slots";
 /// What container engines leave inside of every container.
 const MARKS: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
 
@@ -57,9 +59,7 @@ fn judged(context: usize, kind: &str, needed: usize) -> Finding {
     if context >= needed {
         return Finding::ok(NAME, text);
     }
-    let remedy =
-        "give the server a larger context (llama-server divides --ctx-size by --parallel), or fewer slots";
-    Finding::warn(NAME, text, remedy)
+    Finding::warn(NAME, text, LARGER_CONTEXT)
 }
 
 /// How long batches take at the speed that the sample showed, beside the guide's figures.

@@ -7,8 +7,9 @@ use super::report::{Finding, Report};
 use super::{fit, remedy};
 use crate::commands;
 use crate::commands::preview::trial::{NoItem, Trial, Written};
-use crate::door::{Door, Rejection};
-use crate::generator::{Builtin, Generator, Host, Trouble};
+use crate::door::Door;
+use crate::generator::{Builtin, Cause, Generator, Host};
+use crate::rejection::{Class, Rejection};
 use crate::settings::Options;
 
 const EXAMPLE: &str = "LOCAL_LLM_ENDPOINT=http://192.168.42.145:1234/v1";
@@ -19,7 +20,7 @@ const MODELS_SHOWN: usize = 8;
 /// Who would write; None when nobody can.
 pub async fn check(options: &Options, report: &mut Report) -> Option<(Box<dyn Generator>, Host)> {
     const NAME: &str = "endpoint";
-    let (llm, addition) = match (commands::llm(options), options.endpoint()) {
+    let (llm, addition) = match (commands::llm(options, None), options.endpoint()) {
         (Ok(Some(llm)), Ok(Some(endpoint))) => {
             report.tell(&Finding::ok(NAME, endpoint.label()));
             (llm, fit::loopback_remedy(&endpoint))
@@ -43,18 +44,18 @@ pub async fn check(options: &Options, report: &mut Report) -> Option<(Box<dyn Ge
         }
     };
     let sent = Instant::now();
-    match llm.probe(false).await {
+    match llm.probe(None, false).await {
         Ok(host) => {
             report.tell(&Finding::ok("model host", answers(&host, sent)));
             report.tell(&model(&llm.models(), options.model().as_deref(), &host));
             Some((Box::new(llm), host))
         }
         Err(trouble) => {
-            report.tell(&Finding::fail(
-                "model host",
-                trouble.reason.clone(),
-                format!("{}{}", host_remedy(&trouble), addition.unwrap_or_default()),
-            ));
+            // A host that answers is the right one, wherever it is.
+            let nobody = matches!(trouble.cause, Cause::Unreachable | Cause::Silent);
+            let addition = addition.filter(|_| nobody).unwrap_or_default();
+            let remedy = format!("{}{addition}", host_remedy(trouble.cause));
+            report.tell(&Finding::fail("model host", trouble.reason, remedy));
             None
         }
     }
@@ -68,21 +69,22 @@ fn answers(host: &Host, sent: Instant) -> String {
     format!("answers in {} ms{slots}", sent.elapsed().as_millis())
 }
 
-fn host_remedy(trouble: &Trouble) -> &'static str {
-    let says = |part: &str| trouble.reason.contains(part);
-    if says("no connection") || says("did not send") || says("in time") {
-        "does it run, and does it listen on the network (LM Studio: Serve on Local Network; llama-server: --host \
-         0.0.0.0; Ollama: OLLAMA_HOST=0.0.0.0)?"
-    } else if says("no model loaded") {
-        "load a model there, or name one in LOCAL_LLM_MODEL"
-    } else if says("HTTP 401") || says("HTTP 403") {
-        "set LOCAL_LLM_API_KEY to the key that the server wants"
-    } else if says("HTTP 404") {
-        "LOCAL_LLM_ENDPOINT usually ends in /v1; curl that address with /models behind it"
-    } else if says("HTTP 429") || says("HTTP 503") {
-        "it is busy or loads its model: wait. Until it answers jobs are given back, and no attempt is charged"
-    } else {
-        "see what the model server itself logs"
+fn host_remedy(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Unreachable | Cause::Silent => {
+            "does it run, and does it listen on the network (LM Studio: Serve on Local Network; llama-server: --host \
+             0.0.0.0; Ollama: OLLAMA_HOST=0.0.0.0)?"
+        }
+        Cause::NoModel => "load a model there, or name one in LOCAL_LLM_MODEL",
+        Cause::Key => "set LOCAL_LLM_API_KEY to the key that the server wants",
+        Cause::NotFound => "LOCAL_LLM_ENDPOINT usually ends in /v1; curl that address with /models behind it",
+        Cause::Busy | Cause::Loading => {
+            "it is busy or loads its model: wait. Until it answers jobs are given back, and no attempt is charged"
+        }
+        Cause::Elsewhere => {
+            "put the address that it names into LOCAL_LLM_ENDPOINT: redirects are not followed"
+        }
+        Cause::Broken | Cause::Other => "see what the model server itself logs",
     }
 }
 
@@ -153,20 +155,28 @@ fn judged(outcome: Result<Written, NoItem>, generator: &str) -> Finding {
             let text = NoItem::Rejected(last.clone()).to_string();
             Finding::fail(NAME, text, advice(&last))
         }
-        Err(other) => Finding::fail(NAME, other.to_string(), "see what the model server itself logs"),
+        Err(NoItem::Host(trouble)) => Finding::fail(NAME, trouble.reason, host_remedy(trouble.cause)),
+        Err(other @ NoItem::Context(_)) => Finding::fail(NAME, other.to_string(), fit::LARGER_CONTEXT),
+        Err(other @ NoItem::Kind(_)) => {
+            Finding::fail(NAME, other.to_string(), "see what the model server itself logs")
+        }
     }
 }
 
 fn advice(rejection: &Rejection) -> &'static str {
     match rejection.class {
-        "truncated" | "empty" => {
+        Class::Truncated | Class::Empty => {
             "give the model a larger context in the server, switch thinking off there, or raise max_tokens: \
              UPDATE content_pools SET max_tokens = 2000 WHERE kind = 'quest';"
         }
-        "not_json" | "schema" => {
+        Class::Timeout | Class::Error => {
+            "see what the model server itself logs; a slow one is given more time by WORKER_FIRST_TOKEN_TIMEOUT, \
+             WORKER_TOKEN_TIMEOUT and WORKER_ITEM_TIMEOUT"
+        }
+        Class::NotJson | Class::Schema => {
             "the server seems not to obey the JSON Schema: update it, or take an instruction model (8B is enough)"
         }
-        _ => {
+        Class::Rules => {
             "each rejection costs a whole answer: a better model, or another prompt in content_pools, may help"
         }
     }
@@ -192,11 +202,8 @@ mod tests {
         }
     }
 
-    fn rejection(class: &'static str) -> Rejection {
-        Rejection {
-            class,
-            reason: "why".into(),
-        }
+    fn rejection(class: Class) -> Rejection {
+        Rejection::new(class, "why")
     }
 
     #[test]
@@ -208,11 +215,20 @@ mod tests {
             "{}",
             good.text
         );
-        let late = judged(Ok(written(vec![rejection("schema")])), "llm");
+        let late = judged(Ok(written(vec![rejection(Class::Schema)])), "llm");
         assert_eq!(late.level, Level::Warn);
-        let none = judged(Err(NoItem::Rejected(rejection("truncated"))), "llm");
+        let none = judged(Err(NoItem::Rejected(rejection(Class::Truncated))), "llm");
         assert_eq!(none.level, Level::Fail);
         assert!(none.remedy.unwrap().contains("max_tokens"));
+    }
+
+    #[test]
+    fn a_context_that_is_too_small_is_made_larger_and_not_looked_for_in_a_log() {
+        let found = judged(
+            Err(NoItem::Context("the model's context is too small".into())),
+            "llm",
+        );
+        assert!(found.remedy.unwrap().contains("--ctx-size"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What a person can do about an error at the database's door.
 
 use super::report::Finding;
-use crate::door::{DoorError, advice};
+use crate::door::{Away, DoorError, Refusal, advice};
 
 /// What failed, why, and the remedy. `role` where it is known who we are.
 pub fn finding(name: &'static str, error: &DoorError, role: Option<&str>) -> Finding {
@@ -24,8 +24,8 @@ fn told(error: &DoorError) -> String {
 
 fn remedy(error: &DoorError, role: Option<&str>) -> String {
     match error {
-        DoorError::Unreachable(why) => unreachable(why).into(),
-        DoorError::LogIn(why) => log_in(why).into(),
+        DoorError::Unreachable(away, _) => unreachable(*away).into(),
+        DoorError::LogIn(refusal, _) => log_in(*refusal).into(),
         DoorError::Tls(_) => "check sslmode and sslrootcert in DATABASE_URL; sslmode=require encrypts and asks for \
                               no certificate"
             .into(),
@@ -47,33 +47,37 @@ pub fn grant(role: Option<&str>) -> String {
     format!("as the owner of the tables: SELECT worker.grant_executor('{role}');")
 }
 
-fn unreachable(why: &str) -> &'static str {
-    let says = |part: &str| why.contains(part);
-    if says("efused") {
-        "does the server run, and does it listen at this address and port (listen_addresses)? In a container, \
-         localhost is the container itself"
-    } else if says("lookup") || says("not known") || says("resolve") {
-        "the name of the host is not known here: is it spelt as it should be?"
-    } else if says("No such file") {
-        "there is no server behind this socket: does it run, and is DATABASE_URL right?"
-    } else if says("timed out") || says("within") || says("unreachable") {
-        "is the address right, and does no firewall stand in between?"
-    } else if says("too many") || says("remaining connection slots") {
-        "raise max_connections, or close connections that nobody uses"
-    } else {
-        "the server's log may say more"
+fn unreachable(away: Away) -> &'static str {
+    match away {
+        Away::Refused => {
+            "does the server run, and does it listen at this address and port (listen_addresses)? In a container, \
+             localhost is the container itself"
+        }
+        Away::UnknownHost => "the name of the host is not known here: is it spelt as it should be?",
+        Away::NoSocket => "there is no server behind this socket: does it run, and is DATABASE_URL right?",
+        Away::Late | Away::NoRoute => "is the address right, and does no firewall stand in between?",
+        Away::Full => "raise max_connections, or close connections that nobody uses",
+        Away::ReadOnly => "take the address of the primary server, not of a standby",
+        Away::Cut | Away::NotNow => "the server's log may say more",
     }
 }
 
-fn log_in(why: &str) -> &'static str {
-    if why.contains("database") && why.contains("does not exist") {
-        "the database is named after the last / of DATABASE_URL; create it, or name the right one"
-    } else if why.contains("pg_hba.conf") {
-        "let this role in from this address, in the server's pg_hba.conf; or try sslmode=require in DATABASE_URL"
-    } else if why.contains("password missing") {
-        "the server wants a password and DATABASE_URL has none: postgres://user:password@host:5432/database"
-    } else {
-        "check user and password in DATABASE_URL; special characters are percent-encoded: p@ss is p%40ss"
+fn log_in(refusal: Refusal) -> &'static str {
+    match refusal {
+        Refusal::NoDatabase => {
+            "the database is named after the last / of DATABASE_URL; create it, or name the right one"
+        }
+        Refusal::Unwelcome => {
+            "does this role exist? Let it in from this address, in the server's pg_hba.conf; or try sslmode=require \
+             in DATABASE_URL"
+        }
+        Refusal::NoPassword => {
+            "the server wants a password and DATABASE_URL has none: postgres://user:password@host:5432/database"
+        }
+        Refusal::Unsupported => "let this role log in with scram-sha-256, in the server's pg_hba.conf",
+        Refusal::Password | Refusal::NoProject => {
+            "check user and password in DATABASE_URL; special characters are percent-encoded: p@ss is p%40ss"
+        }
     }
 }
 
@@ -89,22 +93,20 @@ mod tests {
 
     #[test]
     fn each_way_to_be_unreachable_has_its_own_remedy() {
-        let of = |why: &str| of(DoorError::Unreachable(why.into()));
-        assert!(
-            of("error connecting to server: Connection refused (os error 111)").contains("listen_addresses")
-        );
-        assert!(of("failed to lookup address information: Name or service not known").contains("spelt"));
-        assert!(of("no answer within 30 s").contains("firewall"));
-        assert!(of("FATAL: sorry, too many clients already").contains("max_connections"));
+        let of = |away| of(DoorError::Unreachable(away, "why".into()));
+        assert!(of(Away::Refused).contains("listen_addresses"));
+        assert!(of(Away::UnknownHost).contains("spelt"));
+        assert!(of(Away::Late).contains("firewall"));
+        assert!(of(Away::Full).contains("max_connections"));
     }
 
     #[test]
     fn a_refused_log_in_says_which_part_of_the_url_is_wrong() {
-        let of = |why: &str| of(DoorError::LogIn(why.into()));
-        assert!(of("database \"gmae\" does not exist").contains("last /"));
-        assert!(of("password authentication failed for user \"x\"").contains("%40"));
-        assert!(of("no pg_hba.conf entry for host").contains("pg_hba.conf"));
-        assert!(of("invalid configuration: password missing").contains("has none"));
+        let of = |refusal| of(DoorError::LogIn(refusal, "why".into()));
+        assert!(of(Refusal::NoDatabase).contains("last /"));
+        assert!(of(Refusal::Password).contains("%40"));
+        assert!(of(Refusal::Unwelcome).contains("pg_hba.conf"));
+        assert!(of(Refusal::NoPassword).contains("has none"));
     }
 
     #[test]

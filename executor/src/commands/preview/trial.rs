@@ -4,10 +4,11 @@
 
 use serde_json::Value;
 
-use crate::door::{Door, DoorError, Order, Rejection};
-use crate::engine::TRIES;
+use crate::door::{Door, DoorError, Order};
+use crate::engine::{Lesson, NextTry, TRIES};
 use crate::extract;
-use crate::generator::{Ask, Draft, Generator, Miss, Trouble};
+use crate::generator::{Ask, Draft, GenerateError, Generator, Trouble};
+use crate::rejection::{Class, Rejection};
 use crate::schema::{SchemaError, Schemas};
 
 pub struct Trial<'a> {
@@ -34,6 +35,9 @@ pub enum NoItem {
     Host(Trouble),
     #[error("{0}")]
     Kind(String),
+    /// Prompt and answer are more than the context holds.
+    #[error("{0}")]
+    Context(String),
     #[error("no answer passed in {TRIES} tries; the last one: {}", .0.reason)]
     Rejected(Rejection),
 }
@@ -45,38 +49,41 @@ impl From<SchemaError> for NoItem {
 }
 
 impl Trial<'_> {
-    /// `tell` hears how it goes, line by line.
+    /// `tell` hears how it goes, line by line. All tries are for one brief: a correction must not meet another.
     pub async fn run(&self, mut tell: impl FnMut(&str)) -> Result<Written, NoItem> {
         let (schemas, mut rejected) = (Schemas::default(), Vec::<Rejection>::new());
-        let (mut room, mut lesson) = (1, None);
+        let mut order = self.door.preview_item(self.kind, self.parameters, 0).await?;
+        let mut ask = Ask::from_order(&order);
         for try_no in 0..TRIES {
-            let order = self.door.preview_item(self.kind, self.parameters, try_no).await?;
             tell(&about(&order, try_no));
-            let ask = ask(&order, room, lesson.take());
-            let (draft, rejection) = match self.one_try(&schemas, &order, &ask).await? {
-                (draft, Ok(item)) => {
+            let (draft, verdict) = match self.one_try(&schemas, &order, &ask).await {
+                Err(NoItem::Context(reason)) if ask.tokens() > Ask::from_order(&order).tokens() => {
+                    tell(&format!("       {reason}; once more without the correction"));
+                    let next = NextTry::Bare;
+                    ask = Lesson { reason, next }.ask(&order, ask.room);
+                    continue;
+                }
+                other => other?,
+            };
+            let rejection = match verdict {
+                Ok(item) => {
                     return Ok(Written {
                         item,
                         draft,
                         rejected,
                     });
                 }
-                (draft, Err(rejection)) => (draft, rejection),
+                Err(rejection) => rejection,
             };
             tell(&format!("       rejected: {}", rejection.reason));
-            if rejection.class == "truncated" {
-                room *= 2;
-            }
-            // Showing a model its own broken text makes it continue that; only a wrong object is shown.
-            lesson = matches!(rejection.class, "schema" | "rules")
-                .then(|| (draft.answer.content, rejection.reason.clone()));
+            order.seed = order.seed.wrapping_add(1);
+            ask = Lesson::of(rejection.clone(), &draft.answer.content).ask(&order, ask.room);
             rejected.push(rejection);
         }
-        let last = rejected.pop().unwrap_or(Rejection {
-            class: "empty",
-            reason: "nothing was tried".into(),
-        });
-        Err(NoItem::Rejected(last))
+        let last = rejected.pop();
+        Err(NoItem::Rejected(last.unwrap_or_else(|| {
+            Rejection::new(Class::Empty, "nothing was tried")
+        })))
     }
 
     async fn one_try(
@@ -87,9 +94,11 @@ impl Trial<'_> {
     ) -> Result<(Draft, Result<Value, Rejection>), NoItem> {
         let draft = match self.generator.write(ask).await {
             Ok(draft) => draft,
-            Err(Miss::Host(trouble)) => return Err(NoItem::Host(trouble)),
-            Err(Miss::Job { reason, .. }) => return Err(NoItem::Kind(reason)),
-            Err(Miss::Answer(rejection)) => return Ok((Draft::default(), Err(rejection))),
+            Err(GenerateError::Host(trouble)) => return Err(NoItem::Host(trouble)),
+            Err(GenerateError::Job { reason, .. }) => return Err(NoItem::Kind(reason)),
+            Err(GenerateError::Context { reason, .. }) => return Err(NoItem::Context(reason)),
+            Err(GenerateError::Resting) => return Err(NoItem::Kind("these are not the hours for it".into())),
+            Err(GenerateError::Answer(rejection)) => return Ok((Draft::default(), Err(rejection))),
         };
         let item = match extract::item(&draft.answer, &schemas.check_for(&order.schema)?) {
             Ok(item) => item,
@@ -97,10 +106,7 @@ impl Trial<'_> {
         };
         let problem = self.door.check_item(self.kind, self.parameters, &item).await?;
         let verdict = match problem {
-            Some(reason) => Err(Rejection {
-                class: "rules",
-                reason,
-            }),
+            Some(reason) => Err(Rejection::new(Class::Rules, reason)),
             None => Ok(item),
         };
         Ok((draft, verdict))
@@ -125,17 +131,6 @@ impl Written {
             .map(|rate| format!(" ({rate:.0} a second)"));
         format!("{seconds:.1} s, {tokens} tokens{}", rate.unwrap_or_default())
     }
-}
-
-fn ask(order: &Order, room: u32, lesson: Option<(String, String)>) -> Ask {
-    let mut ask = Ask {
-        room,
-        ..Ask::from_order(order)
-    };
-    if let Some((answer, reason)) = lesson {
-        ask.tell(&answer, &reason);
-    }
-    ask
 }
 
 fn about(order: &Order, try_no: i32) -> String {
@@ -191,12 +186,5 @@ mod tests {
             "try 1: prompt version 1; band: [1,3]; place: harbour"
         );
         assert_eq!(about(&order(), 1), "try 2: prompt version (none)");
-    }
-
-    #[test]
-    fn a_lesson_is_told_with_the_answer_that_it_is_about() {
-        let ask = ask(&order(), 2, Some(("{}".into(), "no title".into())));
-        assert_eq!((ask.room, ask.messages.len()), (2, 2));
-        assert!(ask.messages[1].content.contains("no title"));
     }
 }

@@ -7,7 +7,7 @@ mod text;
 
 use serde_json::Value;
 
-use super::{Ask, Boxed, Draft, Generator, Host, Miss, Trouble};
+use super::{Ask, Boxed, Draft, GenerateError, Generator, Host, Trouble};
 use crate::extract::Answer;
 
 pub use grammar::GrammarError;
@@ -26,12 +26,13 @@ impl Generator for Builtin {
         "builtin"
     }
 
-    fn write<'a>(&'a self, ask: &'a Ask) -> Boxed<'a, Result<Draft, Miss>> {
+    fn write<'a>(&'a self, ask: &'a Ask) -> Boxed<'a, Result<Draft, GenerateError>> {
         Box::pin(async move {
-            let item = Self::item(&ask.grammar, &ask.context, ask.seed).map_err(|error| Miss::Job {
-                reason: format!("the built-in generator cannot write this kind: {error}"),
-                permanent: true,
-            })?;
+            let item =
+                Self::item(&ask.grammar, &ask.context, ask.seed).map_err(|error| GenerateError::Job {
+                    reason: format!("the built-in generator cannot write this kind: {error}"),
+                    permanent: true,
+                })?;
             // As text, like a model's: the checks behind are the same.
             let answer = Answer {
                 content: item.to_string(),
@@ -45,12 +46,11 @@ impl Generator for Builtin {
         })
     }
 
-    fn probe(&self, _text: bool) -> Boxed<'_, Result<Host, Trouble>> {
+    fn probe<'a>(&'a self, _model: Option<&'a str>, _text: bool) -> Boxed<'a, Result<Host, Trouble>> {
         Box::pin(async {
             Ok(Host {
                 model: Some("builtin".into()),
-                slots: None,
-                context: None,
+                ..Host::default()
             })
         })
     }

@@ -2,12 +2,16 @@
 
 use serde_json::Value;
 
-use super::fault::Fault;
+use super::fault::HttpError;
 use super::wire::Wire;
+use crate::generator::Host;
 use crate::settings::Endpoint;
 
 /// Parts of model names that cannot chat.
 const NO_CHAT: [&str; 5] = ["embed", "rerank", "whisper", "tts", "clip"];
+
+/// vLLM and SGLang batch hundreds of requests and do not say how many.
+const MADE_FOR_MANY: usize = 64;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -16,38 +20,69 @@ pub struct Found {
     /// What would be asked for where nobody named a model.
     pub first: Option<String>,
     pub slots: Option<usize>,
+    /// How many requests may be tried where it does not say how many it works on.
+    pub most: Option<usize>,
     /// Tokens that one request has for prompt and answer together.
     pub context: Option<usize>,
+    /// All requests in flight share that context.
+    pub shared: bool,
+}
+
+impl Found {
+    /// A host that tells nothing of itself.
+    pub fn nothing(base: Endpoint) -> Self {
+        Self {
+            base,
+            models: Vec::new(),
+            first: None,
+            slots: None,
+            most: None,
+            context: None,
+            shared: false,
+        }
+    }
+
+    pub fn host(&self, model: String) -> Host {
+        Host {
+            model: Some(model),
+            slots: self.slots,
+            most: self.most,
+            context: self.context,
+            shared: self.shared,
+        }
+    }
 }
 
 /// Asks the host what it has.
-pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, Fault> {
+pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, HttpError> {
     let (base, list) = models(wire, endpoint).await?;
     let models = chat_models(&list);
     let mut found = Found {
         first: models.first().cloned(),
-        base,
         models,
-        slots: None,
-        context: None,
+        ..Found::nothing(base)
     };
-    if list["data"][0]["owned_by"] == "llamacpp" {
-        ask_llama_server(wire, &mut found).await;
-    } else {
-        ask_lm_studio(wire, &mut found).await;
+    let entry = &list["data"][0];
+    match entry["owned_by"].as_str() {
+        Some("llamacpp") => ask_llama_server(wire, &mut found).await,
+        Some("vllm" | "sglang") => {
+            found.context = count(&entry["max_model_len"]);
+            found.most = Some(MADE_FOR_MANY);
+        }
+        _ => ask_lm_studio(wire, &mut found).await,
     }
     Ok(found)
 }
 
 /// `/models` under the base, with `/v1` for who left it out.
-async fn models(wire: &Wire, endpoint: &Endpoint) -> Result<(Endpoint, Value), Fault> {
+async fn models(wire: &Wire, endpoint: &Endpoint) -> Result<(Endpoint, Value), HttpError> {
     if !endpoint.has_path() {
         let with_version = endpoint.with_path("/v1");
         match wire.get(with_version.join("/models")).await {
             Ok(list) if list["data"].is_array() => return Ok((with_version, list)),
             Ok(_) => {}
-            Err(fault) if fault.status() == Some(404) => {}
-            Err(fault) => return Err(fault),
+            Err(error) if error.status() == Some(404) => {}
+            Err(error) => return Err(error),
         }
     }
     wire.get(endpoint.join("/models"))
@@ -75,6 +110,8 @@ async fn ask_lm_studio(wire: &Wire, found: &mut Found) {
     if let Some(entry) = loaded {
         found.first = entry["id"].as_str().map(ToOwned::to_owned).or(found.first.take());
         found.context = count(&entry["loaded_context_length"]);
+        // Its parallel requests share the context that the model is loaded with (lmstudio-bug-tracker#1628).
+        found.shared = found.context.is_some();
     }
 }
 

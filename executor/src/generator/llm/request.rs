@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::manners::{Form, Manners};
+use super::manners::{Form, Manners, Thinking};
 use crate::generator::Ask;
 
 const PLAIN_PARAMETERS: [&str; 6] = [
@@ -35,15 +35,26 @@ pub fn body(ask: &Ask, model: &str, manners: Manners) -> Value {
     body.insert("messages".into(), messages(ask, manners));
     // A client that goes away frees the server's slot only when it was streaming.
     body.insert("stream".into(), true.into());
-    body.insert("stream_options".into(), json!({"include_usage": true}));
+    if manners.usage {
+        body.insert("stream_options".into(), json!({"include_usage": true}));
+    }
     // Some servers keep seeds in 32 bits and refuse more.
     body.insert("seed".into(), (ask.seed & 0x7fff_ffff).into());
+    if !manners.seed {
+        body.remove("seed");
+    }
     if let Some(format) = response_format(ask, manners) {
         body.insert("response_format".into(), format);
     }
-    if manners.quiet {
-        body.insert("reasoning_effort".into(), "none".into());
-        body.insert("chat_template_kwargs".into(), json!({"enable_thinking": false}));
+    match manners.thinking {
+        Thinking::Off => {
+            body.insert("reasoning_effort".into(), "none".into());
+            body.insert("chat_template_kwargs".into(), json!({"enable_thinking": false}));
+        }
+        Thinking::Little => {
+            body.insert("reasoning_effort".into(), "low".into());
+        }
+        Thinking::Free | Thinking::Untold => {}
     }
     Value::Object(body)
 }
@@ -120,16 +131,17 @@ mod tests {
 
     #[test]
     fn without_schema_on_the_wire_it_is_in_the_prompt() {
-        let body = body(
-            &ask(),
-            "m",
-            Manners {
-                form: Form::Text,
-                plain: true,
-                quiet: true,
-            },
-        );
-        assert!(body.get("response_format").is_none() && body.get("min_p").is_none());
+        let bare = Manners {
+            form: Form::Text,
+            plain: true,
+            seed: false,
+            usage: false,
+            thinking: Thinking::Off,
+        };
+        let body = body(&ask(), "m", bare);
+        for left_out in ["response_format", "min_p", "seed", "stream_options"] {
+            assert!(body.get(left_out).is_none(), "{left_out}");
+        }
         assert!(
             body["messages"][0]["content"]
                 .as_str()

@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use super::said::Said;
 use crate::extract::{Answer, LONGEST};
 
 /// Far more than any item; with the wrapping of each token about thirty times its text.
@@ -21,7 +22,7 @@ pub enum Spoiled {
     NoStream,
     /// An error after HTTP 200.
     #[error("{0}")]
-    Error(String),
+    Said(Box<Said>),
 }
 
 #[derive(Debug, Default)]
@@ -96,8 +97,8 @@ impl Collector {
     }
 
     fn chunk(&mut self, chunk: &Value) -> Result<bool, Spoiled> {
-        if let Some(message) = error_of(chunk) {
-            return Err(Spoiled::Error(message));
+        if let Some(said) = Said::read(chunk) {
+            return Err(Spoiled::Said(Box::new(said)));
         }
         let collected = &mut self.collected;
         if let Some(model) = chunk["model"].as_str() {
@@ -145,16 +146,6 @@ impl Collector {
         }
         Ok(!content.is_empty() || !thought.is_empty())
     }
-}
-
-/// The message of `{"error": "text"}`, `{"error": {"message": …}}` and `{"detail": …}`.
-pub fn error_of(body: &Value) -> Option<String> {
-    let error = body
-        .get("error")
-        .filter(|error| !error.is_null())
-        .or_else(|| body.get("detail"))?;
-    let message = error.as_str().or_else(|| error["message"].as_str());
-    Some(message.map_or_else(|| error.to_string(), ToOwned::to_owned))
 }
 
 #[cfg(test)]
@@ -210,7 +201,7 @@ mod tests {
                 .feed(body.as_bytes())
                 .err()
                 .or_else(|| collector.end().err());
-            assert_eq!(spoiled, Some(Spoiled::Error("no model".into())));
+            assert!(matches!(spoiled, Some(Spoiled::Said(said)) if said.message == "no model"));
         }
         let mut collector = Collector::default();
         assert_eq!(collector.feed(b"data: nonsense\n"), Err(Spoiled::NoStream));

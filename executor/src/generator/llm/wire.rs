@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
+use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 use serde_json::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::fault::Fault;
+use super::fault::HttpError;
 use super::stream::{Collected, Collector, Spoiled};
-use crate::redact::Secret;
+use crate::settings::{ActiveHours, Authorization};
 use crate::tls::{self, TlsError};
 
 const LONGEST_JSON: usize = 4 << 20;
@@ -35,28 +36,41 @@ pub enum WireError {
 
 pub struct Wire {
     client: Client,
-    key: Option<Secret>,
+    authorization: Option<Authorization>,
+    /// Outside of these nothing is asked: no text, no list of models, no sign of life.
+    hours: Option<ActiveHours>,
     pub bounds: Bounds,
 }
 
 impl Wire {
-    pub fn new(key: Option<Secret>, bounds: Bounds) -> Result<Self, WireError> {
+    pub fn new(
+        authorization: Option<Authorization>,
+        bounds: Bounds,
+        hours: Option<ActiveHours>,
+    ) -> Result<Self, WireError> {
         let client = Client::builder()
             .tls_backend_preconfigured(tls::for_http()?)
             .connect_timeout(bounds.connect)
             .tcp_keepalive(Duration::from_secs(30))
             // A proxy of the environment is for the internet; the model host is a neighbour.
             .no_proxy()
+            // A redirect would carry the prompt, and a POST would arrive as a GET.
+            .redirect(Policy::none())
             .build()?;
-        Ok(Self { client, key, bounds })
+        Ok(Self {
+            client,
+            authorization,
+            hours,
+            bounds,
+        })
     }
 
-    pub async fn get(&self, url: Url) -> Result<Value, Fault> {
+    pub async fn get(&self, url: Url) -> Result<Value, HttpError> {
         let place = place(&url);
         let exchange = async {
             let response = self.send(self.client.get(url), &place).await?;
             let body = small_body(response, &place).await?;
-            serde_json::from_slice(&body).map_err(|_| Fault::Spoiled(Spoiled::NoStream))
+            serde_json::from_slice(&body).map_err(|_| HttpError::Spoiled(Spoiled::NoStream))
         };
         timeout(SMALL_WAIT, exchange)
             .await
@@ -65,7 +79,7 @@ impl Wire {
 
     /// Sends a chat request and collects the answer. Dropping this future closes the stream, which
     /// frees the server's slot.
-    pub async fn chat(&self, url: Url, body: &Value) -> Result<Collected, Fault> {
+    pub async fn chat(&self, url: Url, body: &Value) -> Result<Collected, HttpError> {
         let place = place(&url);
         let bounds = self.bounds;
         let answer = async {
@@ -84,21 +98,25 @@ impl Wire {
             .unwrap_or_else(|_| Err(late(&place, "the whole answer", bounds.whole)))
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, place: &str) -> Result<Response, Fault> {
-        let request = match &self.key {
-            Some(key) => request.bearer_auth(key.reveal()),
+    async fn send(&self, request: reqwest::RequestBuilder, place: &str) -> Result<Response, HttpError> {
+        if !self.hours.as_ref().is_none_or(ActiveHours::are_now) {
+            return Err(HttpError::Resting);
+        }
+        let request = match &self.authorization {
+            Some(Authorization::Bearer(key)) => request.bearer_auth(key.reveal()),
+            Some(Authorization::Basic(user, password)) => request.basic_auth(user, Some(password.reveal())),
             None => request,
         };
         let response = request
             .send()
             .await
-            .map_err(|error| Fault::from_reqwest(&error, place))?;
+            .map_err(|error| HttpError::from_reqwest(&error, place))?;
         if response.status().is_success() {
             return Ok(response);
         }
         let (status, headers) = (response.status(), response.headers().clone());
         let body = small_body(response, place).await.unwrap_or_default();
-        Err(Fault::from_status(status, &headers, &body))
+        Err(HttpError::from_status(status, &headers, &body))
     }
 }
 
@@ -107,7 +125,7 @@ async fn collect(
     first: Instant,
     bounds: Bounds,
     place: &str,
-) -> Result<Collected, Fault> {
+) -> Result<Collected, HttpError> {
     let mut collector = Collector::default();
     let mut begun = false;
     let mut until = first;
@@ -118,7 +136,7 @@ async fn collect(
                 true => late(place, "the next token", bounds.between_tokens),
                 false => late(place, "the first token", bounds.first_token),
             })?;
-        let Some(bytes) = chunk.map_err(|error| Fault::from_reqwest(&error, place))? else {
+        let Some(bytes) = chunk.map_err(|error| HttpError::from_reqwest(&error, place))? else {
             break;
         };
         if collector.feed(&bytes)? {
@@ -131,7 +149,7 @@ async fn collect(
     let collected = collector.end()?;
     // A connection that ends without a word that the answer is complete was cut.
     if begun && !collected.finished {
-        return Err(Fault::Broken("it ended without a finish".into()));
+        return Err(HttpError::Broken("it ended without a finish".into()));
     }
     Ok(collected)
 }
@@ -144,12 +162,12 @@ fn is_stream(response: &Response) -> bool {
     !kind.is_some_and(|kind| kind.contains("json"))
 }
 
-async fn small_body(mut response: Response, place: &str) -> Result<Vec<u8>, Fault> {
+async fn small_body(mut response: Response, place: &str) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     while let Some(bytes) = response
         .chunk()
         .await
-        .map_err(|error| Fault::from_reqwest(&error, place))?
+        .map_err(|error| HttpError::from_reqwest(&error, place))?
     {
         body.extend_from_slice(&bytes);
         if body.len() > LONGEST_JSON {
@@ -169,8 +187,8 @@ fn place(url: &Url) -> String {
     )
 }
 
-fn late(place: &str, what: &str, bound: Duration) -> Fault {
-    Fault::Late(format!(
+fn late(place: &str, what: &str, bound: Duration) -> HttpError {
+    HttpError::Timeout(format!(
         "{place} did not send {what} within {} s",
         bound.as_secs_f64()
     ))

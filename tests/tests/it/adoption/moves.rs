@@ -101,7 +101,7 @@ fn from_the_single_file_to_the_extension() {
     assert!(session.value::<bool>("select (worker.native_info() ->> 'preloaded')::boolean", &[]));
     let fresh = Database::quiet();
     let mut other = fresh.session();
-    let (grants, role) = (format!(",{}_game=X/postgres", database.name()), "");
+    let (grants, role) = (format!(",{}_game=X/worker_owner", database.name()), "");
     let code: Vec<String> = session.column(CODE, &[]);
     let code: Vec<String> = code.iter().map(|line| line.replace(&grants, role)).collect();
     assert_eq!(code, other.column::<String>(CODE, &[]));

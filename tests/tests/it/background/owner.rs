@@ -98,8 +98,8 @@ fn a_function_of_the_owner_runs_as_the_owner() {
     let (_db, mut session) = owned_by_app(&cluster);
     session.wait_until_true(SERVED, BOUND);
     session.run(
-        "create or replace function worker.jobs_wait() returns boolean language plpgsql security invoker as
-           $$ begin return public.climb('function'); end $$",
+        "create or replace function worker.next_due(p_announced timestamptz default null) returns timestamptz
+           language plpgsql security invoker as $$ begin perform public.climb('function'); return null; end $$",
     );
     session.wait_until_true("select exists (select from seen where place = 'function')", BOUND);
     nobody_rose(&mut session, &["function"]);

@@ -40,13 +40,14 @@ fn a_quest_fits_when_its_levels_overlap(database: &Database) {
         ("claim_quest_from_pool(null, max_level => 3)", false),
         ("claim_quest_from_pool(null, -5, 1000000)", true),
     ];
-    finds(
-        &mut session,
-        "quest_templates",
-        &cases[..8].iter().chain(&cases[9..]).copied().collect::<Vec<_>>(),
-    );
-    let refusal = session.refused("select * from claim_quest_from_pool(null, 11)", &[]);
-    assert_eq!(refusal.code(), "22023", "max_level is 10 by default: {refusal:?}");
+    finds(&mut session, "quest_templates", &cases);
+    // max_level is 10 by default, which no caller means who gives a higher min_level alone.
+    session.run("update quest_templates set level_min = 14, level_max = 16");
+    let high = [
+        ("claim_quest_from_pool(null, 15)", true),
+        ("claim_quest_from_pool(null, 13)", false),
+    ];
+    finds(&mut session, "quest_templates", &high);
 }
 
 fn an_encounter_fits_by_place_and_rating(database: &Database) {
@@ -120,7 +121,7 @@ fn a_filter_is_respected_among_many(database: &Database) {
     assert_eq!(session.count(wrong), 0);
     let job: Uuid = session.value("select id from worker_jobs", &[]);
     let asked = of_job(&mut session, job, "parameters");
-    assert_eq!(asked.as_deref(), Some("{\"level_range\": [7, 9]}"));
+    assert_eq!(asked.as_deref(), Some("{\"count\": 5, \"level_range\": [7, 9]}"));
 }
 
 fn claim_one(session: &mut Session, sql: &str) -> Option<Uuid> {

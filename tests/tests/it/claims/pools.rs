@@ -101,6 +101,13 @@ impl Pool {
     }
 }
 
+/// A session that waits for an item, or for a request, as long as a slow machine may need.
+pub fn patient(database: &Database) -> Session {
+    let mut session = database.session();
+    session.run("set lock_timeout = '60s'");
+    session
+}
+
 /// Sessions that would rather fail than wait: for what must not wait.
 pub fn impatient(database: &Database) -> Session {
     let mut session = database.session();

@@ -1,6 +1,6 @@
 //! Items that somebody else is just claiming: wait for how that ends, but never in a circle.
 
-use super::pools::{POOLS, impatient};
+use super::pools::{POOLS, impatient, patient};
 use crate::steps::{in_background, wait_until_blocked};
 use pg_worker_tests::{Database, on_both_installs};
 
@@ -8,6 +8,8 @@ on_both_installs!(
     a_claim_gets_the_item_that_another_gives_back,
     a_claim_that_waited_in_vain_says_so,
     a_claim_passes_by_what_others_hold,
+    a_claim_waits_no_longer_than_its_bound,
+    who_holds_a_lock_of_the_games_own_does_not_wait,
     a_transaction_that_has_written_does_not_wait,
     two_transactions_that_cross_do_not_wait_for_each_other,
     two_transactions_that_want_the_same_do_not_wait_for_each_other,
@@ -16,7 +18,7 @@ on_both_installs!(
 
 fn a_claim_gets_the_item_that_another_gives_back(database: &Database) {
     for pool in &POOLS {
-        let (mut one, mut other) = (database.session(), database.session());
+        let (mut one, mut other) = (database.session(), patient(database));
         pool.fill(&mut one, 1);
         one.run("begin");
         let item = pool.claim(&mut one);
@@ -31,7 +33,7 @@ fn a_claim_gets_the_item_that_another_gives_back(database: &Database) {
 
 fn a_claim_that_waited_in_vain_says_so(database: &Database) {
     for pool in &POOLS {
-        let (mut one, mut other) = (database.session(), database.session());
+        let (mut one, mut other) = (database.session(), patient(database));
         pool.fill(&mut one, 3);
         one.run("begin");
         for _ in 0..3 {
@@ -56,6 +58,39 @@ fn a_claim_passes_by_what_others_hold(database: &Database) {
         let free = pool.claim(&mut other);
         assert!(free.is_some() && !held.contains(&free), "{}", pool.name);
         holder.run("commit");
+    }
+}
+
+/// 200 ms where the session has no lock_timeout of its own: this test would never end otherwise.
+fn a_claim_waits_no_longer_than_its_bound(database: &Database) {
+    let (mut holder, mut other) = (database.session(), database.session());
+    for pool in &POOLS {
+        pool.fill(&mut holder, 1);
+        holder.run("begin");
+        assert!(pool.try_claim(&mut holder, Some("held")).unwrap().is_some());
+        assert_eq!(pool.claim(&mut other), None, "{}", pool.name);
+        let wanted = format!("worker_jobs where job_type = '{}'", pool.job_type);
+        assert_eq!(other.count(&wanted), 1, "{}: another is asked for", pool.name);
+        let repeated = pool.try_claim(&mut other, Some("held")).unwrap_err();
+        assert_eq!(repeated.code().map(postgres::error::SqlState::code), Some("55P03"), "{}", pool.name);
+        assert_eq!(other.value::<String>("show lock_timeout", &[]), "0", "the caller's own stays");
+        holder.run("rollback");
+    }
+}
+
+/// The other might be waiting for just that.
+fn who_holds_a_lock_of_the_games_own_does_not_wait(database: &Database) {
+    let (mut holder, mut other) = (database.session(), patient(database));
+    for pool in &POOLS {
+        pool.fill(&mut holder, 1);
+        for lock in ["select pg_advisory_xact_lock(7)", "lock table worker_queue_status, content_pools in share mode"] {
+            holder.run("begin");
+            assert!(pool.claim(&mut holder).is_some());
+            other.run(&format!("begin; {lock}"));
+            assert_eq!(pool.claim(&mut other), None, "{}", pool.name);
+            other.run("rollback");
+            holder.run("rollback");
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A full pool must not be empty for the player: a claim that finds nothing asks for just that.
 
-use super::pools::POOLS;
-use crate::steps::{in_background, lease_one, outcome, wait_until_blocked};
+use super::pools::{POOLS, impatient};
+use crate::steps::{lease_one, outcome};
 use pg_worker_tests::{Database, Session, on_both_installs};
 use serde_json::{Value, json};
 
@@ -9,7 +9,9 @@ on_both_installs!(
     a_claim_that_finds_nothing_asks_for_exactly_its_filter,
     each_filter_is_asked_for_once,
     what_is_wanted_goes_with_the_claim,
-    who_waited_for_another_to_ask_asks_when_that_is_undone,
+    nobody_waits_for_who_is_asking,
+    odd_filters_make_no_queue,
+    what_is_switched_off_is_not_asked_for,
     a_filter_is_asked_for_again_when_its_job_is_done,
     a_pool_in_trouble_is_not_asked_for,
     what_is_wanted_is_made_within_the_filter,
@@ -66,8 +68,10 @@ fn a_claim_that_finds_nothing_asks_for_exactly_its_filter(database: &Database) {
     ];
     for (claim, job_type, parameters) in cases {
         assert!(session.rows(&format!("select * from {claim}"), &[]).is_empty());
-        let (found_type, found) = asked(&mut session);
+        let (found_type, mut found) = asked(&mut session);
         assert_eq!(found_type, job_type, "{claim}");
+        let count = found.as_object_mut().and_then(|found| found.remove("count"));
+        assert_eq!(count, Some(json!(5)), "{claim}: a few at once");
         assert!(same_numbers(&found, &parameters), "{claim}: {found}");
         session.run("delete from worker_jobs");
     }
@@ -122,17 +126,42 @@ fn what_is_wanted_goes_with_the_claim(database: &Database) {
     }
 }
 
-fn who_waited_for_another_to_ask_asks_when_that_is_undone(database: &Database) {
-    let pool = &POOLS[0];
-    let (mut one, mut other) = (database.session(), database.session());
-    one.run("begin");
-    assert_eq!(pool.claim(&mut one), None);
-    let pid = other.backend_pid();
-    let second = in_background(other, |session| pool.claim(session));
-    wait_until_blocked(&mut database.session(), pid);
-    one.run("rollback");
-    assert_eq!(second.join().unwrap(), None);
-    assert_eq!(one.count("worker_jobs"), 1);
+/// Not even where that is undone: then the next claim asks.
+fn nobody_waits_for_who_is_asking(database: &Database) {
+    let (mut one, mut other) = (database.session(), impatient(database));
+    for pool in &POOLS {
+        one.run("begin");
+        assert_eq!(pool.claim(&mut one), None);
+        assert_eq!(pool.claim(&mut other), None, "{}: at once", pool.name);
+        one.run("rollback");
+        assert_eq!(one.count("worker_jobs"), 0);
+        assert_eq!(pool.claim(&mut other), None);
+        assert_eq!(one.count("worker_jobs"), 1, "{}", pool.name);
+        one.run("delete from worker_jobs");
+    }
+}
+
+fn odd_filters_make_no_queue(database: &Database) {
+    let mut session = database.session();
+    session.run("select count(claim_encounter_from_pool('place ' || n)) from generate_series(1, 100) n");
+    assert_eq!(session.count("worker_jobs"), 5);
+    assert_eq!(session.value::<i64>("select max(asked) from worker_jobs", &[]), 5, "items each");
+    session.run("select count(claim_poi_from_pool('camp ' || n, 'ruin')) from generate_series(1, 100) n");
+    assert_eq!(session.count("worker_jobs where job_type = 'generate_pois'"), 50, "of all campaigns together");
+    // Those that are being done make room.
+    assert_eq!(crate::steps::lease(&mut session, 2).len(), 2);
+    session.run("select count(claim_encounter_from_pool('hill ' || n)) from generate_series(1, 100) n");
+    assert_eq!(session.count("worker_jobs where job_type = 'generate_encounters'"), 7);
+}
+
+fn what_is_switched_off_is_not_asked_for(database: &Database) {
+    let mut session = database.session();
+    session.run("update content_pools set enabled = false where kind = 'quest'");
+    for pool in &POOLS {
+        assert_eq!(pool.claim(&mut session), None);
+    }
+    assert_eq!(session.count("worker_jobs"), 4);
+    assert_eq!(session.count("worker_jobs where job_type = 'generate_quests'"), 0);
 }
 
 fn a_filter_is_asked_for_again_when_its_job_is_done(database: &Database) {

@@ -32,6 +32,21 @@ pub fn swallowing(port: u16) -> u16 {
     proxy_to(port, Arc::new(|| Fate::Swallowed))
 }
 
+/// The first notification of all arrives and no other one does: what lies in between has been changed.
+pub fn deaf_after_one(port: u16) -> u16 {
+    let heard = AtomicBool::new(false);
+    proxy_to(
+        port,
+        Arc::new(move || {
+            if heard.swap(true, Ordering::SeqCst) {
+                Fate::Swallowed
+            } else {
+                Fate::HandedOn
+            }
+        }),
+    )
+}
+
 /// The first connection on which a notification comes ends there; no other one does.
 pub fn cutting_once(port: u16) -> u16 {
     let cut = AtomicBool::new(false);

@@ -1,5 +1,5 @@
 //! `run` where something else is broken: it stays, says why, and works when the cause is gone.
-//! `/health` is 500 only while the executor itself cannot work.
+//! `/health` is 503 only while the executor itself cannot work.
 
 use super::deaf;
 use super::{KEY, PASSWORD, ends, fit_to_show, says, with_password, with_passwords};
@@ -55,12 +55,22 @@ fn a_connection_that_ends_while_it_is_tried_is_not_taken_for_a_deaf_one() {
 }
 
 #[test]
+fn an_executor_that_turns_deaf_notices() {
+    let database = Database::quiet();
+    let executor = at(&deaf::through(deaf::deaf_after_one, &database)).start();
+    executor.wait_for_log("notifications do not arrive");
+    wait_until("it says so", BOUND, || {
+        executor.health().json()["listening"] == false
+    });
+}
+
+#[test]
 fn a_server_that_is_down_at_the_start_is_waited_for() {
     let cluster = Cluster::own(&[]);
     let database = Database::with_extension(&cluster);
     cluster.stop_server(Stop::Fast);
     let executor = at(&database.url()).start();
-    let broken = becomes(&executor, 500);
+    let broken = becomes(&executor, 503);
     assert_eq!(broken["status"], "error", "{broken}");
     says(&broken["lastRunError"].to_string(), &["refused"]);
     cluster.start_server();
@@ -77,7 +87,7 @@ fn a_server_that_is_down_at_the_start_is_waited_for() {
 fn an_extension_that_is_absent_is_waited_for() {
     let database = Database::empty(Cluster::quiet());
     let executor = at(&database.url()).start();
-    let broken = becomes(&executor, 500);
+    let broken = becomes(&executor, 503);
     says(
         &broken["lastRunError"].to_string(),
         &["CREATE EXTENSION pg_worker_ext"],
@@ -94,7 +104,7 @@ fn a_wrong_password_is_told_and_not_shown() {
     with_passwords(&cluster, &database);
     let wrong = format!("{PASSWORD}-or-not");
     let executor = at(&with_password(&database, "keeper", &wrong)).start();
-    becomes(&executor, 500);
+    becomes(&executor, 503);
     ends_well(executor, &["password authentication failed"]);
     let executor = at(&with_password(&database, "keeper", PASSWORD)).start();
     becomes(&executor, 200);
@@ -113,6 +123,10 @@ fn a_model_host_that_is_off_is_no_error_of_the_executor() {
             .env("LOCAL_LLM_API_KEY", KEY)
             .start();
         executor.wait_for_log(reason);
+        // It is logged before it is shown.
+        wait_until("the reason is shown", BOUND, || {
+            executor.health().json()["reason"].is_string()
+        });
         let health = becomes(&executor, 200);
         assert_eq!(health["llm"], "down", "{health}");
         says(&health["reason"].to_string(), &[reason]);

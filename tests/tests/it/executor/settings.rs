@@ -106,6 +106,40 @@ fn numbers_out_of_range() {
     }
 }
 
+/// Each is allowed, and together they would lose leases.
+#[test]
+fn a_database_timeout_beyond_a_third_of_the_lease() {
+    let parts = ["11", "WORKER_LEASE_SECONDS", "30", "10"];
+    one_line("WORKER_DATABASE_TIMEOUT", Some("11"), &parts);
+    let database = Database::quiet();
+    let just_so = Executor::on(&database)
+        .env("WORKER_DATABASE_TIMEOUT", "11")
+        .env("WORKER_LEASE_SECONDS", "33");
+    ends(just_so, "once", 0);
+}
+
+/// Kubernetes sets these in every pod where a service is named worker.
+#[test]
+fn a_port_that_is_kubernetes_name_of_a_service() {
+    let database = Database::quiet();
+    let setup = Executor::on(&database)
+        .env("WORKER_PORT", "tcp://10.0.0.1:3002")
+        .env("WORKER_SERVICE_HOST", "10.0.0.1")
+        .env("WORKER_SERVICE_PORT", "3002")
+        .env("WORKER_PORT_3002_TCP", "tcp://10.0.0.1:3002")
+        .env("WORKER_PORT_3002_TCP_ADDR", "10.0.0.1");
+    let text = ends(setup, "once", 0);
+    says(
+        &text,
+        &["WORKER_PORT", "tcp://10.0.0.1:3002", "Kubernetes", "3002"],
+    );
+    assert!(!text.contains("WORKER_SERVICE_HOST"), "{text}");
+    for odd in ["tcp://10.0.0.1", "tcp://worker:3002", "http://10.0.0.1:3002"] {
+        let text = ends(Executor::without_database().env("WORKER_PORT", odd), "run", 2);
+        says(&text, &["--port", "1 to 65535"]);
+    }
+}
+
 #[test]
 fn called_wrongly() {
     says(&ends(Executor::without_database(), "rum", 2), &["rum", "run"]);

@@ -3,12 +3,14 @@
 
 use super::doctor::{at, finds};
 use super::ends;
+use crate::steps::enqueue_quests;
 use pg_worker_tests::account::give_to_server;
 use pg_worker_tests::install::temporary_folder;
-use pg_worker_tests::{Cluster, Database};
+use pg_worker_tests::{BOUND, Cluster, Database, Proxy, Reply, StubLlm, Trap};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// An authority of one's own, with its certificate in a file.
 struct Authority {
@@ -140,6 +142,18 @@ fn every_mode_with_the_right_and_the_wrong_authority() {
     // Nobody has heard of the authority.
     stays_out(&url("localhost", "sslmode=verify-full"), "UnknownIssuer");
     stays_out(&url("localhost", "sslmode=disable"), "no encryption");
+    // As libpq has it: who names the machine's authorities wants to be sure.
+    stays_out(&url("localhost", "sslrootcert=system"), "UnknownIssuer");
+    stays_out(
+        &url("localhost", "sslmode=verify-full&sslrootcert=system"),
+        "UnknownIssuer",
+    );
+    for weak in ["disable", "prefer", "require", "verify-ca"] {
+        stays_out(
+            &url("localhost", &format!("sslmode={weak}&sslrootcert=system")),
+            "verify-full",
+        );
+    }
 }
 
 #[test]
@@ -163,6 +177,38 @@ fn a_certificate_that_has_run_out_is_none() {
         );
     }
     comes_in(&url("sslmode=require".into()));
+}
+
+#[test]
+fn a_handshake_that_is_cut_is_begun_again() {
+    let secured = Secured::until(2100);
+    let database = Database::empty(&secured.cluster);
+    let mut session = database.session();
+    // One transaction: the background worker sees no pool that it should fill.
+    session.run(
+        "create extension pg_worker_ext; update content_pools set enabled = false;
+         create role gpu login; select worker.grant_executor('gpu')",
+    );
+    let (model, proxy) = (StubLlm::start(), Proxy::start(secured.cluster.port()));
+    model.answers(|_| Reply::Slow(Duration::from_millis(10)));
+    let url = format!(
+        "postgres://gpu@localhost:{}/{}?sslmode=require",
+        proxy.port(),
+        database.name()
+    );
+    let _executor = at(&url).model(&model).env("WORKER_MAX_IN_FLIGHT", "1").start();
+    let job = enqueue_quests(&mut session, 8);
+    for stored in [1, 3, 5] {
+        let so_many = format!("select stored >= {stored} from worker_jobs where id = '{job}'");
+        session.wait_until_true(&so_many, BOUND);
+        // The name of the server stands in the first message of a handshake.
+        proxy.trap("localhost", Trap::LoseAnswer);
+        proxy.cut();
+    }
+    let done = format!("select status = 'completed' and attempts = 1 from worker_jobs where id = '{job}'");
+    session.wait_until_true(&done, BOUND);
+    assert!(proxy.trapped() > 0, "no handshake was cut");
+    assert_eq!(model.chats().len(), 8, "what was written is not thrown away");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `docs/faults.md` names tests: each of them is there.
+//! `docs/faults.md` and `docs/security.md` name tests: each of them is there.
 
 use super::page::Page;
 use pg_worker_tests::paths;
@@ -9,11 +9,18 @@ use std::path::Path;
 fn every_proof_that_is_named_is_a_test() {
     let mut sources = String::new();
     read_all(&paths::root().join("tests/tests"), &mut sources);
-    let rows = Page::open("docs/faults.md").table("fault");
-    assert!(rows.len() > 15, "{} faults", rows.len());
-    for row in rows {
-        for name in row[2].split(", ") {
-            assert!(sources.contains(&format!("fn {name}(")), "{name} ({})", row[0]);
+    for (page, table, least) in [
+        ("docs/faults.md", "fault", 15),
+        ("docs/security.md", "who", 8),
+        ("docs/security.md", "somebody", 8),
+        ("docs/security.md", "what", 4),
+    ] {
+        let rows = Page::open(page).table(table);
+        assert!(rows.len() >= least, "{page}: {} rows of {table}", rows.len());
+        for row in rows {
+            for name in row[2].split(", ") {
+                assert!(sources.contains(&format!("fn {name}(")), "{page}: {name} ({})", row[0]);
+            }
         }
     }
 }

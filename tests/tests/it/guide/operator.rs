@@ -85,7 +85,7 @@ fn cleaning_up(page: &mut Page, place: &Place) {
 fn rights(page: &mut Page, place: &Place, database: &Database) {
     place.make_game();
     place.sql(&page.sql("Rights"));
-    assert_eq!(place.sql(&page.sql("Rights")).trim(), "postgres");
+    assert_eq!(place.sql(&page.sql("Rights")).trim(), "worker_owner");
     works_as_game(&mut database.session_as("game"));
     let mut executor = database.session_as("executor");
     assert_eq!(executor.refused("select * from worker_jobs", &[]).code(), "42501");
@@ -166,7 +166,7 @@ fn backup(page: &mut Page, place: &Place, cluster: &Cluster) {
 
 fn upgrade(page: &mut Page, place: &Place) {
     let printed = place.sql(&page.sql("Upgrade"));
-    assert!(printed.contains("is set up, owner postgres"), "{printed}");
+    assert!(printed.contains("is set up, owner worker_owner"), "{printed}");
     assert_eq!(place.session().count("content_pools where prompt = 'mine'"), 1);
 }
 

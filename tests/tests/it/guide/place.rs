@@ -22,6 +22,9 @@ create table dm_conversations (character_id uuid, role text, content text, creat
 create table journal_entries (character_id uuid, entry_type text, content text, metadata jsonb, created_at timestamptz default now());
 ";
 
+/// The tables came after the install.
+const SETUP: &str = "do $$ begin if to_regprocedure('worker.setup()') is not null then perform worker.setup(); end if; end $$";
+
 pub struct Place<'d> {
     database: &'d Database<'d>,
     folder: tempfile::TempDir,
@@ -47,6 +50,7 @@ impl<'d> Place<'d> {
     /// The game's own tables: a character in a campaign, with an evening's talk.
     pub fn make_game(&self) {
         self.database.session().run(GAME);
+        self.database.session().run(SETUP);
         self.talk();
     }
 

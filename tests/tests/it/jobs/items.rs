@@ -13,7 +13,10 @@ on_both_installs!(
     more_than_was_asked_is_refused,
     two_items_of_a_job_are_stored_side_by_side,
     next_item_skips_what_is_stored_or_in_flight,
-    a_further_try_draws_other_facets_and_the_same_try_the_same,
+    what_was_rejected_keeps_its_facets_and_a_duplicate_gets_others,
+    whole_numbers_of_an_item_may_be_written_with_a_point,
+    a_title_that_no_index_could_hold_is_rejected_in_words,
+    objectives_are_checked_without_a_library_too,
     an_equal_title_is_a_duplicate_and_leaves_nothing,
     a_rejected_item_says_why_and_leaves_nothing,
     what_the_executor_rejected_is_counted,
@@ -108,20 +111,76 @@ fn next_item_skips_what_is_stored_or_in_flight(database: &Database) {
     );
 }
 
-fn a_further_try_draws_other_facets_and_the_same_try_the_same(database: &Database) {
+fn what_was_rejected_keeps_its_facets_and_a_duplicate_gets_others(database: &Database) {
     let mut session = database.session();
     enqueue_quests(&mut session, 3);
     let lease = lease_one(&mut session);
-    let mut draw = |number: i32, attempt: i32| -> (i64, Value) {
-        let sql = "select seed, facets from worker.next_item($1, $2, '{}', $3, $4)";
+    let draw = |session: &mut Session, number: i32, attempt: i32| -> (i64, Value, Value) {
+        let sql = "select seed, facets, context - 'recent_titles' from worker.next_item($1, $2, '{}', $3, $4)";
         let row = session.row(sql, &[&lease.job, &lease.token, &attempt, &number]);
-        (row.get(0), row.get(1))
+        (row.get(0), row.get(1), row.get(2))
     };
-    let first = draw(1, 0);
-    assert_eq!(draw(1, 0), first, "the same question, the same answer");
-    for other in [draw(1, 1), draw(2, 0)] {
-        assert_ne!(other.0, first.0, "another seed");
-        assert_ne!(other.1["theme"], first.1["theme"], "another theme");
+    let first = draw(&mut session, 2, 0);
+    assert_eq!(draw(&mut session, 2, 0), first, "the same question, the same answer");
+    let bad = store(&mut session, &lease, 2, &json!({"title": "Nothing else"}));
+    assert_eq!(bad.outcome, "rejected");
+    let again = draw(&mut session, 2, 1);
+    assert_eq!((&again.1, &again.2), (&first.1, &first.2), "the same facts");
+    assert_ne!(again.0, first.0, "other words");
+    store_quest(&mut session, &lease, 1);
+    let twin = store(&mut session, &lease, 2, &quest(1));
+    assert_eq!(twin.outcome, "duplicate");
+    let anew = draw(&mut session, 2, 2);
+    assert_ne!(anew.1["theme"], first.1["theme"], "another theme");
+    assert_ne!(anew.1, draw(&mut session, 3, 0).1, "and not the neighbour's");
+    store_quest(&mut session, &lease, 2);
+    let noted = of_job(&mut session, lease.job, "progress -> 'drawn_again'");
+    assert_eq!(noted, None, "forgotten when it is stored");
+}
+
+fn whole_numbers_of_an_item_may_be_written_with_a_point(database: &Database) {
+    let mut session = database.session();
+    enqueue_quests(&mut session, 1);
+    let lease = lease_one(&mut session);
+    let mut item = quest(1);
+    item["xp_reward"] = json!(100.0);
+    item["level_max"] = json!(3.0);
+    item["objectives"][0]["count"] = json!(1.0);
+    item["description"] = json!("A miller asks for 5.0 sacks of flour that never reached the market of the town.");
+    assert_eq!(store(&mut session, &lease, 1, &item).outcome, "stored");
+    let kept = "select format('%s %s %s %s', xp_reward, level_max, objectives -> 0 ->> 'count', description like '%5.0%') from quest_templates";
+    assert_eq!(session.value::<String>(kept, &[]), "100 3 1 t");
+}
+
+fn a_title_that_no_index_could_hold_is_rejected_in_words(database: &Database) {
+    let mut session = database.session();
+    session.run(
+        "select worker.add_kind('tale', 'Write.', '{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\"}}}', p_title_field => 'name')",
+    );
+    session.run("select enqueue_worker_job('generate_tale', '{\"count\": 1}')");
+    let lease = lease_one(&mut session);
+    // Random, so that it does not become short in the index.
+    let title: String = session.value("select string_agg(md5(random()::text), ' ') from generate_series(1, 400)", &[]);
+    let answer = store(&mut session, &lease, 1, &json!({ "name": title }));
+    assert_eq!(answer.outcome, "rejected");
+    assert_eq!(answer.reason.as_deref(), Some("name has 13199 characters: at most 500 are allowed"));
+}
+
+fn objectives_are_checked_without_a_library_too(database: &Database) {
+    let mut session = database.session();
+    for (objectives, good) in [
+        (json!("kill all"), false),
+        (json!([]), false),
+        (json!(["kill all"]), false),
+        (json!([{"type": "kill_enemies", "target": "wolves", "count": 0}]), false),
+        (json!([{"type": "kill_enemies", "target": " ", "count": 1}]), false),
+        (json!([{"type": "sing", "target": "wolves", "count": 1}]), false),
+        (json!([{"type": "kill_enemies", "target": "wolves", "count": 3}]), true),
+    ] {
+        let mut item = quest(1);
+        item["objectives"] = objectives;
+        let reason: Option<String> = session.value("select worker.check_item('quest', '{}', $1)", &[&item]);
+        assert_eq!(reason.is_none(), good, "{item}: {reason:?}");
     }
 }
 

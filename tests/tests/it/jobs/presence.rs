@@ -167,7 +167,7 @@ fn an_executor_that_nobody_watches_keeps_its_lease(database: &Database) {
 
 fn the_next_look_comes_within_the_grace_while_a_watched_executor_works(database: &Database) {
     let (mut session, executor) = (database.session(), Uuid::new_v4());
-    let soon = "select worker.next_due(clock_timestamp()) <= clock_timestamp() + worker.presence_grace()";
+    let soon = "select worker.next_due() <= clock_timestamp() + worker.presence_grace()";
     let _life = presence(database, executor);
     assert_eq!(session.value::<Option<bool>>(soon, &[]), None, "nothing to watch");
     enqueue_quests(&mut session, 1);

@@ -7,6 +7,7 @@ use serde_json::Value;
 on_both_installs!(
     a_refill_closes_the_deficit_in_batches,
     a_refill_counts_what_is_on_the_way,
+    jobs_for_later_or_for_a_filter_fill_no_gap,
     two_refills_at_once_enqueue_once,
     used_and_deleted_items_are_refilled,
     sizes_are_obeyed_at_the_next_refill,
@@ -61,6 +62,28 @@ fn a_refill_counts_what_is_on_the_way(database: &Database) {
     // 20 − (5 + 1 there) − (3 running + 2 pending)
     assert_eq!(refill(&mut session), 1);
     assert_eq!(counts_asked(&mut session), [2, 9]);
+}
+
+/// A thousand high quests for next quarter leave the beginners nothing.
+fn jobs_for_later_or_for_a_filter_fill_no_gap(database: &Database) {
+    let mut session = only_quests(database);
+    session.run(
+        "select enqueue_worker_job('generate_quests', '{\"count\": 1000, \"level_range\": [18, 20]}', p_run_at => now() + interval '90 days');
+         select enqueue_worker_job('generate_quests', '{\"count\": 1000}', p_run_at => 'infinity');
+         select enqueue_worker_job('generate_quests', '{\"count\": 1000}', p_run_at => now() + interval '2 hours');
+         select enqueue_worker_job('generate_quests', '{\"count\": 1000, \"level_range\": [18, 20]}')",
+    );
+    let on_the_way = "select on_the_way from content_pool_status where kind = 'quest'";
+    assert_eq!(session.value::<i64>(on_the_way, &[]), 0);
+    assert_eq!(refill(&mut session), 2);
+    session.run("delete from worker_jobs");
+    // What asks for what a refill asks for does count: the default range, a retry within the hour.
+    session.run(
+        "select enqueue_worker_job('generate_quests', '{\"count\": 7, \"level_range\": [1, 10]}', p_run_at => now() + interval '50 minutes')",
+    );
+    assert_eq!(session.value::<i64>(on_the_way, &[]), 7);
+    assert_eq!(refill(&mut session), 2);
+    assert_eq!(counts_asked(&mut session), [3, 7, 10]);
 }
 
 fn two_refills_at_once_enqueue_once(database: &Database) {

@@ -57,7 +57,8 @@ fn a_pool_check_takes_up_the_campaigns_of_the_game(database: &Database) {
     let mut session = database.session();
     session.run(
         "create table characters (id uuid default gen_random_uuid(), campaign_seed text);
-         insert into characters (campaign_seed) values ('north'), ('north'), ('south'), (null), ('')",
+         insert into characters (campaign_seed) values ('north'), ('north'), ('south'), (null), ('');
+         select worker.setup()",
     );
     session.run("select schedule_pool_check()");
     tick(&mut session);

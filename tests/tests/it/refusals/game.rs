@@ -151,9 +151,29 @@ fn claims_refuse_what_cannot_be_meant(database: &Database) {
             "at most max_level, which is 5",
         ),
         (
-            "quest_from_pool(null, 11)",
-            "min_level: 11",
-            "at most max_level, which is 10",
+            "quest_from_pool(null, 12, 11)",
+            "min_level: 12",
+            "at most max_level, which is 11",
+        ),
+        (
+            r#"npc_from_pool('camp', '"{}"')"#,
+            r#"spawn_position: "{}""#,
+            "pass the object itself",
+        ),
+        (
+            r#"encounter_from_pool(spawn_location => '"{}"')"#,
+            r#"spawn_location: "{}""#,
+            "pass the object itself",
+        ),
+        (
+            r#"dungeon_from_pool(spawn_location => '"{}"')"#,
+            r#"spawn_location: "{}""#,
+            "pass the object itself",
+        ),
+        (
+            r#"poi_from_pool('camp', spawn_position => '"{}"')"#,
+            r#"spawn_position: "{}""#,
+            "pass the object itself",
         ),
         (
             "encounter_from_pool(null, 3, 2)",

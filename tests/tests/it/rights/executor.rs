@@ -80,7 +80,8 @@ fn row_level_security_of_the_game_hides_nothing_from_the_protocol(database: &Dat
     owner.run(
         "create table characters (id uuid primary key, campaign_seed text);
          alter table characters enable row level security;
-         insert into characters values ('00000000-0000-4000-8000-000000000001', 'camp')",
+         insert into characters values ('00000000-0000-4000-8000-000000000001', 'camp');
+         select worker.setup()",
     );
     let mut gpu = executor(database);
     owner.run("select schedule_pool_check()");

@@ -13,9 +13,11 @@ const FUNCTION_GRANTS: &str = "
     select format('grant %s on function %s to %s', a.privilege_type, f, a.grantee::regrole)
       from worker.our_functions() f join pg_proc p on p.oid = f cross join aclexplode(p.proacl) a";
 
+/// To others than the owner of that moment.
 const INITIAL_GRANTS: &str = "
-    select format('initial grant on %s: %s', f, i.initprivs)
-      from worker.our_functions() f join pg_init_privs i on i.objoid = f and i.classoid = 'pg_proc'::regclass";
+    select format('initial grant on %s: %s to %s', f, a.privilege_type, a.grantee::regrole)
+      from worker.our_functions() f join pg_init_privs i on i.objoid = f and i.classoid = 'pg_proc'::regclass
+     cross join aclexplode(i.initprivs) a where a.grantee <> a.grantor";
 
 const RELATIONS: &str = "
     select format('relation %s: %s, owner %s, row security %s, options %s, %s', c.oid::regclass, c.relkind, c.relowner::regrole,

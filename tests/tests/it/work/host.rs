@@ -2,8 +2,8 @@
 
 use super::{at_rest, wait_completed, wait_stored, wait_until_idle, woken};
 use crate::steps::{enqueue_quests, of_job};
-use pg_worker_tests::wait::wait_for;
-use pg_worker_tests::{BOUND, Reply, StubLlm};
+use pg_worker_tests::wait::{wait_for, wait_until};
+use pg_worker_tests::{BOUND, Database, Reply, StubLlm};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -195,7 +195,7 @@ fn metrics_tell_of_items_pools_and_queue() {
     for line in [
         "pg_worker_items_stored_total 2",
         "pg_worker_answer_seconds_count 2",
-        "pg_worker_pool_available{kind=\"quest\",campaign_seed=\"\"} 2",
+        "pg_worker_pool_available{kind=\"quest\"} 2",
         "pg_worker_jobs{job_type=\"generate_quests\",status=\"completed\"} 1",
         "pg_worker_database_up 1.0",
         "pg_worker_breaker_open 0.0",
@@ -205,4 +205,42 @@ fn metrics_tell_of_items_pools_and_queue() {
             "{line} is not in:\n{text}"
         );
     }
+}
+
+/// A game of many campaigns, and somebody who asks without end.
+#[test]
+fn scrapes_are_answered_from_what_is_known_and_by_kind() {
+    let database = Database::quiet();
+    let mut session = database.session();
+    session.run(
+        "create sequence asked;
+         alter function worker.pool_status() rename to pool_status_in_truth;
+         create function worker.pool_status()
+         returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text)
+         language sql as $$
+           select 'poi', 'campaign ' || n, 2::bigint, 50, n::bigint % 2, 'low'
+             from generate_series(1, 100) n, nextval('asked') $$",
+    );
+    let executor = woken(&database).start();
+    wait_until_idle(&executor);
+    let scrape = || executor.get("/metrics").expect("an answer").body;
+    wait_until("the pools are told", BOUND, || {
+        scrape().contains("pool_available")
+    });
+    let mut text = String::new();
+    (0..100).for_each(|_| text = scrape());
+    for line in [
+        "pg_worker_pool_available{kind=\"poi\"} 200",
+        "pg_worker_pool_minimum{kind=\"poi\"} 5000",
+        "pg_worker_pool_on_the_way{kind=\"poi\"} 50",
+        "pg_worker_pools{kind=\"poi\",level=\"low\"} 100",
+        "pg_worker_pools{kind=\"poi\",level=\"empty\"} 0",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in:\n{text}"
+        );
+    }
+    let asked: i64 = session.value("select last_value from asked", &[]);
+    assert!(asked < 10, "a hundred scrapes asked the database {asked} times");
 }
