@@ -33,7 +33,8 @@ struct Seat {
 impl Seat {
     fn take(database: &Database) -> Seat {
         let mut session = database.session();
-        session.run("set deadlock_timeout = '200ms'");
+        // Longer than the bounds of 200 ms, as the server's 1 s is, and sooner.
+        session.run("set deadlock_timeout = '400ms'");
         let pid = session.backend_pid();
         let (asks, asked) = channel::<String>();
         let (answer, answers) = channel();

@@ -276,7 +276,9 @@ fn a_kind_that_was_dropped_can_come_back(database: &Database) {
     let claim = "select item ->> 'name' from claim_from_pool('tavern')";
     assert_eq!(session.column::<String>(claim, &[]), ["The Ox"], "with its items");
     // A table of the same name that is somebody else's stays somebody else's.
-    session.run("select worker.drop_kind('tavern'); create role landlord; alter table tavern_items owner to landlord");
+    session.run(
+        "select worker.drop_kind('tavern'); create role landlord; alter table tavern_items owner to landlord",
+    );
     refused_field(&session.refused(TAVERN, &[]), "p_kind");
     session.run("drop table tavern_items; drop role landlord");
 }
@@ -285,16 +287,25 @@ fn a_kind_that_was_dropped_can_come_back(database: &Database) {
 fn a_kind_is_dropped_beside_its_executors(database: &Database) {
     let (mut executor, mut owner) = (database.session(), database.session());
     owner.run(TAVERN);
-    let [low, high] = ["00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002"];
+    let [low, high] = [
+        "00000000-0000-4000-8000-000000000001",
+        "00000000-0000-4000-8000-000000000002",
+    ];
     for id in [high, low] {
-        owner.run(&format!("insert into worker_jobs (id, job_type) values ('{id}', 'generate_tavern')"));
+        owner.run(&format!(
+            "insert into worker_jobs (id, job_type) values ('{id}', 'generate_tavern')"
+        ));
     }
-    executor.run(&format!("set lock_timeout = '3s'; begin; select from worker_jobs where id = '{low}' for update"));
+    executor.run(&format!(
+        "set lock_timeout = '3s'; begin; select from worker_jobs where id = '{low}' for update"
+    ));
     let pid = owner.backend_pid();
     let dropped = crate::steps::in_background(owner, |session| {
         session.value::<bool>("select worker.drop_kind('tavern')", &[])
     });
     crate::steps::wait_until_blocked(&mut database.session(), pid);
-    executor.run(&format!("select from worker_jobs where id = '{high}' for update; commit"));
+    executor.run(&format!(
+        "select from worker_jobs where id = '{high}' for update; commit"
+    ));
     assert!(dropped.join().unwrap());
 }

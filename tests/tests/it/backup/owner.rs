@@ -59,7 +59,10 @@ fn the_role_comes_before_a_dump_of_the_single_file() {
     database.install_sql_only();
     let dump = Backup::of(&database, Way::Custom);
     let errors = dump.restore_fails(&Database::empty(&fresh));
-    assert!(errors.contains("role \"worker_owner\" does not exist"), "{errors}");
+    assert!(
+        errors.contains("role \"worker_owner\" does not exist"),
+        "{errors}"
+    );
     fresh
         .session("postgres")
         .run("create role worker_owner nologin noinherit");

@@ -24,11 +24,15 @@ fn shares(database: &Database, fill: &str, claim: &str) -> BTreeMap<String, i32>
 #[track_caller]
 fn alike(shares: &BTreeMap<String, i32>) {
     assert_eq!(shares.len(), 4, "{shares:?}");
-    assert!(shares.values().all(|share| (70..=130).contains(share)), "{shares:?}");
+    assert!(
+        shares.values().all(|share| (70..=130).contains(share)),
+        "{shares:?}"
+    );
 }
 
 fn quests_of_all_levels_are_claimed_alike(database: &Database) {
-    let fill = "truncate quest_templates; insert into quest_templates (title, description, level_min, level_max)
+    let fill =
+        "truncate quest_templates; insert into quest_templates (title, description, level_min, level_max)
                 select 'Quest ' || n, n % 4, 1 + n % 4 * 3, 3 + n % 4 * 3 from generate_series(1, 1600) n";
     for most in [12, 20, 100] {
         let claim = format!("select description from claim_quest_from_pool(null, 1, {most})");
@@ -39,5 +43,9 @@ fn quests_of_all_levels_are_claimed_alike(database: &Database) {
 fn encounters_of_all_ratings_are_claimed_alike(database: &Database) {
     let fill = "insert into combat_encounters (name, description, challenge_rating, location_type)
                 select 'Fight ' || n, n % 4, (array[0.5, 1, 4, 12])[1 + n % 4], 'cave' from generate_series(1, 1600) n";
-    alike(&shares(database, fill, "select description from claim_encounter_from_pool('cave')"));
+    alike(&shares(
+        database,
+        fill,
+        "select description from claim_encounter_from_pool('cave')",
+    ));
 }

@@ -125,5 +125,8 @@ fn a_claim_for_each_row_of_a_query_names_something_of_the_row(database: &Databas
                  cross join lateral claim_npc_from_pool('city', jsonb_build_object('place', place)) c";
     assert_eq!(session.rows(sql, &[]).len(), 10);
     assert_eq!(session.count("npc_personalities where used"), 10);
-    assert_eq!(session.count("(select distinct position from npc_personalities where used) p"), 10);
+    assert_eq!(
+        session.count("(select distinct position from npc_personalities where used) p"),
+        10
+    );
 }

@@ -72,8 +72,17 @@ fn a_claim_waits_no_longer_than_its_bound(database: &Database) {
         let wanted = format!("worker_jobs where job_type = '{}'", pool.job_type);
         assert_eq!(other.count(&wanted), 1, "{}: another is asked for", pool.name);
         let repeated = pool.try_claim(&mut other, Some("held")).unwrap_err();
-        assert_eq!(repeated.code().map(postgres::error::SqlState::code), Some("55P03"), "{}", pool.name);
-        assert_eq!(other.value::<String>("show lock_timeout", &[]), "0", "the caller's own stays");
+        assert_eq!(
+            repeated.code().map(postgres::error::SqlState::code),
+            Some("55P03"),
+            "{}",
+            pool.name
+        );
+        assert_eq!(
+            other.value::<String>("show lock_timeout", &[]),
+            "0",
+            "the caller's own stays"
+        );
         holder.run("rollback");
     }
 }
@@ -83,7 +92,10 @@ fn who_holds_a_lock_of_the_games_own_does_not_wait(database: &Database) {
     let (mut holder, mut other) = (database.session(), patient(database));
     for pool in &POOLS {
         pool.fill(&mut holder, 1);
-        for lock in ["select pg_advisory_xact_lock(7)", "lock table worker_queue_status, content_pools in share mode"] {
+        for lock in [
+            "select pg_advisory_xact_lock(7)",
+            "lock table worker_queue_status, content_pools in share mode",
+        ] {
             holder.run("begin");
             assert!(pool.claim(&mut holder).is_some());
             other.run(&format!("begin; {lock}"));

@@ -145,13 +145,24 @@ fn odd_filters_make_no_queue(database: &Database) {
     let mut session = database.session();
     session.run("select count(claim_encounter_from_pool('place ' || n)) from generate_series(1, 100) n");
     assert_eq!(session.count("worker_jobs"), 5);
-    assert_eq!(session.value::<i64>("select max(asked) from worker_jobs", &[]), 5, "items each");
+    assert_eq!(
+        session.value::<i64>("select max(asked) from worker_jobs", &[]),
+        5,
+        "items each"
+    );
     session.run("select count(claim_poi_from_pool('camp ' || n, 'ruin')) from generate_series(1, 100) n");
-    assert_eq!(session.count("worker_jobs where job_type = 'generate_pois'"), 50, "of all campaigns together");
+    assert_eq!(
+        session.count("worker_jobs where job_type = 'generate_pois'"),
+        50,
+        "of all campaigns together"
+    );
     // Those that are being done make room.
     assert_eq!(crate::steps::lease(&mut session, 2).len(), 2);
     session.run("select count(claim_encounter_from_pool('hill ' || n)) from generate_series(1, 100) n");
-    assert_eq!(session.count("worker_jobs where job_type = 'generate_encounters'"), 7);
+    assert_eq!(
+        session.count("worker_jobs where job_type = 'generate_encounters'"),
+        7
+    );
 }
 
 fn what_is_switched_off_is_not_asked_for(database: &Database) {

@@ -19,7 +19,11 @@ fn every_proof_that_is_named_is_a_test() {
         assert!(rows.len() >= least, "{page}: {} rows of {table}", rows.len());
         for row in rows {
             for name in row[2].split(", ") {
-                assert!(sources.contains(&format!("fn {name}(")), "{page}: {name} ({})", row[0]);
+                assert!(
+                    sources.contains(&format!("fn {name}(")),
+                    "{page}: {name} ({})",
+                    row[0]
+                );
             }
         }
     }

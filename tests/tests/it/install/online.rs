@@ -23,7 +23,10 @@ fn a_setup_with_nothing_to_do_locks_nothing_that_anybody_waits_for(database: &Da
     let strong = "select format('%s %s', relation::regclass, mode) from pg_locks
                    where pid = pg_backend_pid() and relation is not null and mode <> 'AccessShareLock'";
     assert_eq!(session.column::<String>(strong, &[]), Vec::<String>::new());
-    let mut writes = session.column::<String>("select coalesce(pg_current_xact_id_if_assigned()::text, 'none')", &[]);
+    let mut writes = session.column::<String>(
+        "select coalesce(pg_current_xact_id_if_assigned()::text, 'none')",
+        &[],
+    );
     assert_eq!(writes.pop().as_deref(), Some("none"), "nothing was written");
 }
 
@@ -64,7 +67,9 @@ fn a_setup_that_cannot_have_its_tables_gives_up_and_the_game_goes_on(database: &
 fn two_setups_at_once_both_succeed(database: &Database) {
     database.session().run("drop view worker_costs; drop view worker_executors; alter table quest_templates disable row level security");
     together(database, 3, |session| session.run("select worker.setup()"));
-    database.session().run("select * from worker_costs, worker_executors");
+    database
+        .session()
+        .run("select * from worker_costs, worker_executors");
 }
 
 fn a_setup_puts_back_what_is_missing_and_leaves_what_is_the_users(database: &Database) {
@@ -75,11 +80,22 @@ fn a_setup_puts_back_what_is_missing_and_leaves_what_is_the_users(database: &Dat
          alter table quest_templates add column mine text; create index mine on quest_templates (mine);
          select worker.setup()",
     );
-    assert_eq!(session.count("pg_indexes where indexname in ('worker_jobs_running', 'mine')"), 2);
-    assert_eq!(session.count("pg_trigger where tgname = 'pool_used' and tgrelid = 'quest_templates'::regclass"), 1);
+    assert_eq!(
+        session.count("pg_indexes where indexname in ('worker_jobs_running', 'mine')"),
+        2
+    );
+    assert_eq!(
+        session.count("pg_trigger where tgname = 'pool_used' and tgrelid = 'quest_templates'::regclass"),
+        1
+    );
     assert_eq!(session.count("content_pools where kind = 'npc'"), 1);
-    assert_eq!(session.count("pg_class where oid = 'worker_jobs'::regclass and relrowsecurity"), 1);
+    assert_eq!(
+        session.count("pg_class where oid = 'worker_jobs'::regclass and relrowsecurity"),
+        1
+    );
     // What the user adds later makes no work for the next one.
-    session.run("alter table quest_templates add column more text; create index more on worker_jobs (created_at)");
+    session.run(
+        "alter table quest_templates add column more text; create index more on worker_jobs (created_at)",
+    );
     assert!(session.value::<bool>("select worker.is_set_up()", &[]));
 }

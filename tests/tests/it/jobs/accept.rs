@@ -62,7 +62,8 @@ fn each_value_is_taken_or_refused_as_the_rules_say(database: &Database) {
 
 /// The rules of `worker.kinds.parameters`, once more.
 fn fits(rule: &Value, value: &Value) -> bool {
-    let within = |number: f64| (rule["min"].as_f64() <= Some(number)) && (Some(number) <= rule["max"].as_f64());
+    let within =
+        |number: f64| (rule["min"].as_f64() <= Some(number)) && (Some(number) <= rule["max"].as_f64());
     let whole = |number: f64| number.fract() == 0.0;
     let range = |whole_only: bool| match value.as_array().map(Vec::as_slice) {
         Some([low, high]) => match (low.as_f64(), high.as_f64()) {
@@ -85,15 +86,22 @@ fn fits(rule: &Value, value: &Value) -> bool {
         return rule["required"] != json!(true);
     }
     match rule["type"].as_str().expect("a type") {
-        "integer" => value.as_f64().is_some_and(|number| whole(number) && within(number)),
+        "integer" => value
+            .as_f64()
+            .is_some_and(|number| whole(number) && within(number)),
         "integer_range" => range(true),
         "number_range" => range(false),
         "text" => value.as_str().is_some_and(|text| {
-            text.chars().any(|c| c != ' ') && text.chars().count() as u64 <= rule["max_length"].as_u64().expect("a length")
+            text.chars().any(|c| c != ' ')
+                && text.chars().count() as u64 <= rule["max_length"].as_u64().expect("a length")
         }),
-        "uuid" => value.as_str().is_some_and(|text| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok()),
+        "uuid" => value
+            .as_str()
+            .is_some_and(|text| text.len() == 36 && text.parse::<uuid::Uuid>().is_ok()),
         "one_of" => value.is_string() && rule["values"].as_array().expect("a list").contains(value),
-        "messages" => value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(message)),
+        "messages" => value
+            .as_array()
+            .is_some_and(|list| !list.is_empty() && list.iter().all(message)),
         other => panic!("{other}"),
     }
 }
@@ -110,14 +118,19 @@ fn what_lies_just_outside_is_refused(database: &Database) {
 /// As Python's and C#'s floats come out.
 fn whole_numbers_may_be_written_with_a_point(database: &Database) {
     let mut session = database.session();
-    session.run("select enqueue_worker_job('generate_quests', '{\"count\": 5.0, \"level_range\": [1.0, 3.00]}')");
+    session.run(
+        "select enqueue_worker_job('generate_quests', '{\"count\": 5.0, \"level_range\": [1.0, 3.00]}')",
+    );
     let row = session.row("select parameters::text, asked from worker_jobs", &[]);
     assert_eq!(
         (row.get::<_, String>(0), row.get::<_, i32>(1)),
         ("{\"count\": 5, \"level_range\": [1, 3]}".to_owned(), 5)
     );
     let lease = crate::steps::lease_one(&mut session);
-    assert_eq!(crate::steps::outcome(&mut session, "next_item", &lease, ""), "item");
+    assert_eq!(
+        crate::steps::outcome(&mut session, "next_item", &lease, ""),
+        "item"
+    );
     let preview = "select count(*) from worker.preview_item('quest', '{\"level_range\": [2.0, 4.0]}')";
     assert_eq!(session.value::<i64>(preview, &[]), 1);
 }
@@ -132,10 +145,16 @@ fn a_changed_job_is_checked_like_a_new_one(database: &Database) {
         ("job_type = 'make_coffee'", "job_type"),
         ("job_type = 'generate_pois'", "parameters.campaign_seed"),
     ] {
-        refused_field(&session.refused(&format!("update worker_jobs set {change}"), &[]), field);
+        refused_field(
+            &session.refused(&format!("update worker_jobs set {change}"), &[]),
+            field,
+        );
     }
     session.run("update worker_jobs set job_type = 'generate_npcs', parameters = '{\"count\": 4.0}'");
-    assert_eq!(session.value::<String>("select parameters::text from worker_jobs", &[]), "{\"count\": 4}");
+    assert_eq!(
+        session.value::<String>("select parameters::text from worker_jobs", &[]),
+        "{\"count\": 4}"
+    );
 }
 
 fn a_changed_count_changes_what_is_asked_for_until_it_is_leased(database: &Database) {
@@ -155,7 +174,9 @@ fn a_changed_count_changes_what_is_asked_for_until_it_is_leased(database: &Datab
 fn a_job_that_is_finished_from_the_start_has_an_end(database: &Database) {
     let mut session = database.session();
     for status in ["completed", "failed", "cancelled"] {
-        session.run(&format!("insert into worker_jobs (job_type, status) values ('generate_npcs', '{status}')"));
+        session.run(&format!(
+            "insert into worker_jobs (job_type, status) values ('generate_npcs', '{status}')"
+        ));
     }
     assert_eq!(session.count("worker_jobs where completed_at is null"), 0);
     session.run("update worker_jobs set completed_at = now() - interval '8 days'");

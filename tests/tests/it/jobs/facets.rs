@@ -4,7 +4,10 @@
 use pg_worker_tests::{Database, on_both_installs};
 use std::collections::HashMap;
 
-on_both_installs!(items_share_all_their_facets_by_chance_only, a_list_is_used_up_before_a_value_comes_again);
+on_both_installs!(
+    items_share_all_their_facets_by_chance_only,
+    a_list_is_used_up_before_a_value_comes_again
+);
 
 /// 200 items, drawn three times each, as worker.next_item() draws.
 const DRAWS: &str = "
@@ -26,7 +29,10 @@ fn items_share_all_their_facets_by_chance_only(database: &Database) {
         }
         let pairs: u32 = seen.values().map(|n| n * (n - 1) / 2).sum();
         let chance = 600.0 * 599.0 / 2.0 / combinations;
-        assert!(f64::from(pairs) <= 3.0 * chance + 1.0, "{kind}: {pairs} pairs, {chance} by chance");
+        assert!(
+            f64::from(pairs) <= 3.0 * chance + 1.0,
+            "{kind}: {pairs} pairs, {chance} by chance"
+        );
     }
 }
 

@@ -116,12 +116,17 @@ fn what_was_rejected_keeps_its_facets_and_a_duplicate_gets_others(database: &Dat
     enqueue_quests(&mut session, 3);
     let lease = lease_one(&mut session);
     let draw = |session: &mut Session, number: i32, attempt: i32| -> (i64, Value, Value) {
-        let sql = "select seed, facets, context - 'recent_titles' from worker.next_item($1, $2, '{}', $3, $4)";
+        let sql =
+            "select seed, facets, context - 'recent_titles' from worker.next_item($1, $2, '{}', $3, $4)";
         let row = session.row(sql, &[&lease.job, &lease.token, &attempt, &number]);
         (row.get(0), row.get(1), row.get(2))
     };
     let first = draw(&mut session, 2, 0);
-    assert_eq!(draw(&mut session, 2, 0), first, "the same question, the same answer");
+    assert_eq!(
+        draw(&mut session, 2, 0),
+        first,
+        "the same question, the same answer"
+    );
     let bad = store(&mut session, &lease, 2, &json!({"title": "Nothing else"}));
     assert_eq!(bad.outcome, "rejected");
     let again = draw(&mut session, 2, 1);
@@ -146,7 +151,8 @@ fn whole_numbers_of_an_item_may_be_written_with_a_point(database: &Database) {
     item["xp_reward"] = json!(100.0);
     item["level_max"] = json!(3.0);
     item["objectives"][0]["count"] = json!(1.0);
-    item["description"] = json!("A miller asks for 5.0 sacks of flour that never reached the market of the town.");
+    item["description"] =
+        json!("A miller asks for 5.0 sacks of flour that never reached the market of the town.");
     assert_eq!(store(&mut session, &lease, 1, &item).outcome, "stored");
     let kept = "select format('%s %s %s %s', xp_reward, level_max, objectives -> 0 ->> 'count', description like '%5.0%') from quest_templates";
     assert_eq!(session.value::<String>(kept, &[]), "100 3 1 t");
@@ -160,10 +166,16 @@ fn a_title_that_no_index_could_hold_is_rejected_in_words(database: &Database) {
     session.run("select enqueue_worker_job('generate_tale', '{\"count\": 1}')");
     let lease = lease_one(&mut session);
     // Random, so that it does not become short in the index.
-    let title: String = session.value("select string_agg(md5(random()::text), ' ') from generate_series(1, 400)", &[]);
+    let title: String = session.value(
+        "select string_agg(md5(random()::text), ' ') from generate_series(1, 400)",
+        &[],
+    );
     let answer = store(&mut session, &lease, 1, &json!({ "name": title }));
     assert_eq!(answer.outcome, "rejected");
-    assert_eq!(answer.reason.as_deref(), Some("name has 13199 characters: at most 500 are allowed"));
+    assert_eq!(
+        answer.reason.as_deref(),
+        Some("name has 13199 characters: at most 500 are allowed")
+    );
 }
 
 fn objectives_are_checked_without_a_library_too(database: &Database) {
@@ -172,10 +184,19 @@ fn objectives_are_checked_without_a_library_too(database: &Database) {
         (json!("kill all"), false),
         (json!([]), false),
         (json!(["kill all"]), false),
-        (json!([{"type": "kill_enemies", "target": "wolves", "count": 0}]), false),
-        (json!([{"type": "kill_enemies", "target": " ", "count": 1}]), false),
+        (
+            json!([{"type": "kill_enemies", "target": "wolves", "count": 0}]),
+            false,
+        ),
+        (
+            json!([{"type": "kill_enemies", "target": " ", "count": 1}]),
+            false,
+        ),
         (json!([{"type": "sing", "target": "wolves", "count": 1}]), false),
-        (json!([{"type": "kill_enemies", "target": "wolves", "count": 3}]), true),
+        (
+            json!([{"type": "kill_enemies", "target": "wolves", "count": 3}]),
+            true,
+        ),
     ] {
         let mut item = quest(1);
         item["objectives"] = objectives;

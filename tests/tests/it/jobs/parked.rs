@@ -21,7 +21,10 @@ fn a_parked_job_is_in_nobodys_way(database: &Database) {
     let parked: Uuid = session.value(PARKED, &[]);
     session.run("select enqueue_worker_job('check_all_pools', p_run_at => 'infinity')");
     assert_eq!(session.value::<Option<f64>>(NEXT, &[]), None);
-    assert_eq!(session.value::<Option<f64>>(&NEXT.replace("next_due()", "next_due(now())"), &[]), None);
+    assert_eq!(
+        session.value::<Option<f64>>(&NEXT.replace("next_due()", "next_due(now())"), &[]),
+        None
+    );
     assert!(!session.value::<bool>("select worker.jobs_wait()", &[]));
     session.run("select worker.tick()");
     let seen = "select jobs, oldest_seconds, next_run_at from worker_queue_status where job_type = 'generate_quests'";
@@ -31,7 +34,10 @@ fn a_parked_job_is_in_nobodys_way(database: &Database) {
     let job = enqueue_quests(&mut session, 1);
     assert_eq!(lease_one(&mut session).job, job);
     assert_eq!(status(&mut session, parked), "pending");
-    assert!(session.value::<Option<f64>>(NEXT, &[]).is_some(), "the lease's end");
+    assert!(
+        session.value::<Option<f64>>(NEXT, &[]).is_some(),
+        "the lease's end"
+    );
 }
 
 fn a_parked_job_is_done_when_it_gets_a_time(database: &Database) {
@@ -46,8 +52,15 @@ fn a_parked_pool_check_is_done_when_one_is_asked_for(database: &Database) {
     for later in ["infinity", "tomorrow"] {
         let call = format!("select enqueue_worker_job('check_all_pools', p_run_at => '{later}')");
         let check: Uuid = session.value(&call, &[]);
-        assert_eq!(session.value::<Option<Uuid>>("select schedule_pool_check()", &[]), Some(check));
-        assert_eq!(session.value::<Option<Uuid>>("select schedule_pool_check()", &[]), None, "it is due");
+        assert_eq!(
+            session.value::<Option<Uuid>>("select schedule_pool_check()", &[]),
+            Some(check)
+        );
+        assert_eq!(
+            session.value::<Option<Uuid>>("select schedule_pool_check()", &[]),
+            None,
+            "it is due"
+        );
         session.run("select worker.tick()");
         assert_eq!(status(&mut session, check), "completed");
         session.value::<Uuid>(&call, &[]);
@@ -63,5 +76,8 @@ fn no_job_has_been_due_for_ever(database: &Database) {
     let call = "select enqueue_worker_job('generate_quests', p_run_at => '-infinity')";
     refused_field(&session.refused(call, &[]), "run_at");
     enqueue_quests(&mut session, 1);
-    refused_field(&session.refused("update worker_jobs set run_at = '-infinity'", &[]), "run_at");
+    refused_field(
+        &session.refused("update worker_jobs set run_at = '-infinity'", &[]),
+        "run_at",
+    );
 }

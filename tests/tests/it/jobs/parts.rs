@@ -41,7 +41,10 @@ fn a_job_that_the_game_refers_to_stays_and_the_others_are_pruned(database: &Data
     session.run("create table orders (id int, job uuid references worker_jobs (id))");
     session.rows("insert into orders values (1, $1)", &[&named]);
     finish(&mut session, 9);
-    assert_eq!(tick(&mut session), json!({"rescued": 0, "enqueued": 0, "pruned": 2}));
+    assert_eq!(
+        tick(&mut session),
+        json!({"rescued": 0, "enqueued": 0, "pruned": 2})
+    );
     let why = "select progress ->> 'not_pruned' from worker_jobs where id = $1";
     assert!(session.value::<String>(why, &[&named]).contains("orders"));
     // It is not in the way of later ones, and goes when nothing needs it any more.
@@ -59,9 +62,15 @@ fn a_retention_that_is_none_deletes_nothing_and_stops_nothing(database: &Databas
     finish(&mut session, 4000);
     for text in ["soon", "7 dyas", "100000000 years"] {
         let name = database.name();
-        session.run(&format!("alter database {name} set pg_worker_ext.retention = '{text}'"));
+        session.run(&format!(
+            "alter database {name} set pg_worker_ext.retention = '{text}'"
+        ));
         let mut fresh = database.session();
-        assert_eq!(tick(&mut fresh), json!({"rescued": 0, "enqueued": 0, "pruned": 0}), "{text}");
+        assert_eq!(
+            tick(&mut fresh),
+            json!({"rescued": 0, "enqueued": 0, "pruned": 0}),
+            "{text}"
+        );
         assert_eq!(fresh.count("worker_jobs"), 1);
     }
 }
@@ -76,8 +85,18 @@ fn a_part_that_fails_is_named_and_the_others_are_done(database: &Database) {
          alter table content_pools rename column enabled to switched_on",
     );
     let done = tick(&mut session);
-    assert_eq!((&done["rescued"], &done["pruned"]), (&json!(1), &json!(1)), "{done}");
-    assert!(done["errors"]["enqueued"].as_str().expect("an error").contains("enabled"), "{done}");
+    assert_eq!(
+        (&done["rescued"], &done["pruned"]),
+        (&json!(1), &json!(1)),
+        "{done}"
+    );
+    assert!(
+        done["errors"]["enqueued"]
+            .as_str()
+            .expect("an error")
+            .contains("enabled"),
+        "{done}"
+    );
     assert_eq!(status(&mut session, lease.job), "pending");
 }
 
@@ -101,7 +120,10 @@ fn a_job_that_cannot_be_rescued_stops_no_other(database: &Database) {
 fn goes_on_without_dungeons(session: &mut Session, level: &str) {
     assert!(tick(session)["enqueued"].as_i64() > Some(0));
     let types = "select distinct job_type from worker_jobs order by 1";
-    assert_eq!(session.column::<String>(types, &[]), ["generate_encounters", "generate_npcs", "generate_quests"]);
+    assert_eq!(
+        session.column::<String>(types, &[]),
+        ["generate_encounters", "generate_npcs", "generate_quests"]
+    );
     let told = "select level from content_pool_status where kind = 'dungeon'";
     assert_eq!(session.value::<String>(told, &[]), level);
     assert_eq!(session.count("content_pool_status where level = 'empty'"), 3);
@@ -111,7 +133,12 @@ fn goes_on_without_dungeons(session: &mut Session, level: &str) {
     let lease = "select job_id from worker.lease_for_empty_pool(gen_random_uuid())";
     assert_eq!(session.column::<Uuid>(lease, &[]).len(), 1);
     session.run("insert into npc_personalities (name, race, occupation, personality, quirk, secret) values ('a', 'b', 'c', 'd', 'e', 'f')");
-    assert_eq!(session.rows("select * from claim_npc_from_pool('c', null)", &[]).len(), 1);
+    assert_eq!(
+        session
+            .rows("select * from claim_npc_from_pool('c', null)", &[])
+            .len(),
+        1
+    );
 }
 
 fn a_pool_without_its_table_stops_no_other(database: &Database) {
@@ -143,6 +170,10 @@ fn titles_of_long_ago_are_forgotten(database: &Database) {
     );
     session.run("update worker_jobs set completed_at = now() - interval '9 days' where status = 'cancelled'");
     session.run("select worker.prune_jobs()");
-    assert_eq!(session.count("worker.items"), 5001, "the last 5000 and the one whose job is there");
+    assert_eq!(
+        session.count("worker.items"),
+        5001,
+        "the last 5000 and the one whose job is there"
+    );
     assert_eq!(session.count("worker.items where item_no in (2, 3)"), 0);
 }

@@ -31,7 +31,8 @@ const CLIMB: &str = "
       begin perform public.climb(tg_name); return new; end $$;
     reset role";
 
-const JOURNAL: &str = "create table journal_entries (character_id uuid, entry_type text, content text, metadata jsonb)";
+const JOURNAL: &str =
+    "create table journal_entries (character_id uuid, entry_type text, content text, metadata jsonb)";
 const TALK: &str = "create table dm_conversations (character_id uuid, role text, content text, created_at timestamptz default now());
     insert into dm_conversations values ('7d0e0f5e-0d0d-4a3a-9f2b-6c1a5b1f0001', 'dm', 'The ferry bell rings.')";
 
@@ -55,7 +56,10 @@ fn summarise(session: &mut Session) -> String {
     }
     let summary = json!({"summary": "The ferry bell rang at dusk and she went down to the river with her lantern.",
                          "key_events": ["The bell rang."], "open_threads": []});
-    let trouble = format!("select * from worker.store_item('{}', '{}', 1, '{summary}')", lease.job, lease.token);
+    let trouble = format!(
+        "select * from worker.store_item('{}', '{}', 1, '{summary}')",
+        lease.job, lease.token
+    );
     if let Err(error) = session.batch_execute(&trouble) {
         let words = pg_worker_tests::session::words(&error);
         call(session, "fail_job", &lease, ", 'no', true");
@@ -67,7 +71,10 @@ fn summarise(session: &mut Session) -> String {
 
 fn check(session: &mut Session) -> Option<String> {
     session.run("delete from worker_jobs where job_type = 'check_all_pools'; select schedule_pool_check(); select worker.refill_pools()");
-    session.value("select result ->> 'note' from worker_jobs where job_type = 'check_all_pools'", &[])
+    session.value(
+        "select result ->> 'note' from worker_jobs where job_type = 'check_all_pools'",
+        &[],
+    )
 }
 
 fn a_view_in_the_place_of_a_table_is_not_read(database: &Database) {
@@ -168,7 +175,8 @@ fn a_table_with_another_owner_gets_another_function(database: &Database) {
     assert!(check(&mut session).expect("a note").contains("belongs to game"));
     session.run("select worker.setup()");
     assert_eq!(check(&mut session), None);
-    let owner = "select proowner::regrole::text from pg_proc where oid = 'worker.game_characters()'::regprocedure";
+    let owner =
+        "select proowner::regrole::text from pg_proc where oid = 'worker.game_characters()'::regprocedure";
     assert_eq!(session.value::<String>(owner, &[]), "game");
 }
 
@@ -195,7 +203,10 @@ fn a_function_that_its_owner_has_changed_does_no_harm(database: &Database) {
         owner.run("set role worker_owner");
         let _ = owner.batch_execute("select worker.game_characters()");
         let strange: Vec<String> = who(&mut session);
-        assert!(strange.iter().all(|line| line.ends_with(" game")), "{change}: {strange:?}");
+        assert!(
+            strange.iter().all(|line| line.ends_with(" game")),
+            "{change}: {strange:?}"
+        );
         session.run("select worker.setup()");
         assert_eq!(check(&mut session), None, "mended");
     }
@@ -210,10 +221,15 @@ fn a_function_that_its_owner_has_changed_does_no_harm(database: &Database) {
 fn a_column_of_a_type_of_somebodys_own_is_named(database: &Database) {
     let mut session = database.session();
     session.run(CLIMB);
-    session.run("set role game; create domain seed as text check (public.climb('domain') is not null); reset role;
-                 create table characters (campaign_seed seed); select worker.setup()");
+    session.run(
+        "set role game; create domain seed as text check (public.climb('domain') is not null); reset role;
+                 create table characters (campaign_seed seed); select worker.setup()",
+    );
     let note = check(&mut session).expect("a note");
-    assert!(note.contains("characters.campaign_seed is of type public.seed"), "{note}");
+    assert!(
+        note.contains("characters.campaign_seed is of type public.seed"),
+        "{note}"
+    );
     let notices = session.notices().join("\n");
     assert!(notices.contains("is of type public.seed"), "{notices}");
 }
@@ -221,10 +237,15 @@ fn a_column_of_a_type_of_somebodys_own_is_named(database: &Database) {
 fn only_the_owner_may_call_the_functions(database: &Database) {
     let mut session = database.session();
     session.run(TALK);
-    session.run("select worker.setup(); select worker.grant_backend('game'); select worker.grant_executor('gpu')");
+    session.run(
+        "select worker.setup(); select worker.grant_backend('game'); select worker.grant_executor('gpu')",
+    );
     for role in ["game", "gpu", "stranger", "anon"] {
         session.run(&format!("set role {role}"));
-        super::denied(&mut session, &format!("select worker.game_dm_conversations('{HERO}', 10)"));
+        super::denied(
+            &mut session,
+            &format!("select worker.game_dm_conversations('{HERO}', 10)"),
+        );
         session.run("reset role");
     }
 }
@@ -234,14 +255,17 @@ fn only_the_owner_may_call_the_functions(database: &Database) {
 fn who_may_not_make_a_function_is_told_the_statement() {
     let database = super::generous();
     let mut session = database.session();
-    session.run("create table characters (campaign_seed text); alter table characters owner to stranger;
-                 grant create on schema public to game; grant usage, create on schema public to stranger");
+    session.run(
+        "create table characters (campaign_seed text); alter table characters owner to stranger;
+                 grant create on schema public to game; grant usage, create on schema public to stranger",
+    );
     session.run(&format!("grant create on database {} to game", database.name()));
     let mut game = database.session_as("game");
     game.run(&pg_worker_tests::paths::read("sql/pg_worker_ext.sql"));
     let notices = game.notices().join("\n");
     assert!(
-        notices.contains("characters belongs to stranger, of which game is no member") && notices.contains("GRANT stranger TO game;"),
+        notices.contains("characters belongs to stranger, of which game is no member")
+            && notices.contains("GRANT stranger TO game;"),
         "{notices}"
     );
     let note = check(&mut game).expect("a note");
@@ -249,7 +273,8 @@ fn who_may_not_make_a_function_is_told_the_statement() {
     session.run("grant stranger to game");
     game.run("select worker.setup()");
     assert_eq!(check(&mut game), None);
-    let owner = "select proowner::regrole::text from pg_proc where oid = 'worker.game_characters()'::regprocedure";
+    let owner =
+        "select proowner::regrole::text from pg_proc where oid = 'worker.game_characters()'::regprocedure";
     assert_eq!(session.value::<String>(owner, &[]), "stranger");
     let lent = "select has_schema_privilege('stranger', 'worker', 'create')";
     assert!(!session.value::<bool>(lent, &[]));

@@ -25,7 +25,10 @@ fn a_backend_may_call_what_the_games_functions_call_and_nothing_else(database: &
         &[],
     );
     let mut functions: BTreeMap<String, (bool, String)> = BTreeMap::new();
-    let mut to_do = names(&mut session, "select 'worker.' || unnest(array['version', 'contract_version', 'retire_items'])");
+    let mut to_do = names(
+        &mut session,
+        "select 'worker.' || unnest(array['version', 'contract_version', 'retire_items'])",
+    );
     let mut triggers = BTreeSet::new();
     for row in rows {
         let (name, definer, text, trigger): (String, bool, String, bool) =
@@ -120,11 +123,19 @@ fn what_an_earlier_version_gave_is_taken_back(database: &Database) {
     session.run("select worker.grant_backend('game'); select worker.grant_executor('gpu')");
     let before = (callable(&mut session, "game"), callable(&mut session, "gpu"));
     session.run("grant execute on all functions in schema worker to game, gpu; select worker.setup()");
-    assert_eq!((callable(&mut session, "game"), callable(&mut session, "gpu")), before);
+    assert_eq!(
+        (callable(&mut session, "game"), callable(&mut session, "gpu")),
+        before
+    );
     // A role may be both, and nobody else's rights are touched.
     session.run("grant execute on function worker.ready() to stranger; select worker.grant_executor('game'); select worker.setup()");
     let both: BTreeSet<String> = before.0.iter().chain(&before.1).cloned().collect();
-    assert_eq!(callable(&mut session, "game").into_iter().collect::<BTreeSet<_>>(), both);
+    assert_eq!(
+        callable(&mut session, "game")
+            .into_iter()
+            .collect::<BTreeSet<_>>(),
+        both
+    );
     assert_eq!(callable(&mut session, "stranger"), ["worker.ready()"]);
 }
 

@@ -37,9 +37,13 @@ fn plays(session: &mut Session) {
 
 fn roles_whose_names_need_quotes_are_backends_and_executors(database: &Database) {
     let mut session = database.session();
-    let roles = ["GameOwner", "John.Doe", "select", "it's \"quoted\"", "Ünal"].map(|name| role(database, name));
+    let roles =
+        ["GameOwner", "John.Doe", "select", "it's \"quoted\"", "Ünal"].map(|name| role(database, name));
     for role in &roles {
-        session.rows("select worker.grant_backend($1), worker.grant_executor($1)", &[role]);
+        session.rows(
+            "select worker.grant_backend($1), worker.grant_executor($1)",
+            &[role],
+        );
         plays(&mut database.session_as(role));
         database.session_as(role).run("select worker.tick()");
     }
@@ -50,23 +54,40 @@ fn roles_whose_names_need_quotes_are_backends_and_executors(database: &Database)
 
 fn long_names_that_differ_at_their_end_have_policies_of_their_own(database: &Database) {
     let mut session = database.session();
-    let long = format!("{}_{}", database.name(), "x".repeat(60 - database.name().len() - 1));
+    let long = format!(
+        "{}_{}",
+        database.name(),
+        "x".repeat(60 - database.name().len() - 1)
+    );
     let roles = ["aa", "ab", "ba"].map(|end| format!("{long}{end}"));
     for role in &roles {
         session.run(&format!("create role {role} login"));
-        session.rows("select worker.grant_backend($1), worker.grant_executor($1)", &[role]);
+        session.rows(
+            "select worker.grant_backend($1), worker.grant_executor($1)",
+            &[role],
+        );
     }
     for role in &roles {
         plays(&mut database.session_as(role));
     }
     let policies = session.count("pg_policy where polrelid = 'worker_jobs'::regclass");
     session.run("select worker.setup()");
-    assert_eq!(session.count("pg_policy where polrelid = 'worker_jobs'::regclass"), policies);
+    assert_eq!(
+        session.count("pg_policy where polrelid = 'worker_jobs'::regclass"),
+        policies
+    );
     forget(database, &roles);
     // Short ones are called as ever.
     session.run("select worker.grant_backend('game'); select worker.grant_executor('gpu')");
-    assert_eq!(session.count("pg_policy where polrelid = 'worker_jobs'::regclass and polname = 'pg_worker_ext game'"), 1);
-    assert_eq!(session.count("pg_policy where polname = 'pg_worker_ext executor gpu'"), 1);
+    assert_eq!(
+        session
+            .count("pg_policy where polrelid = 'worker_jobs'::regclass and polname = 'pg_worker_ext game'"),
+        1
+    );
+    assert_eq!(
+        session.count("pg_policy where polname = 'pg_worker_ext executor gpu'"),
+        1
+    );
 }
 
 fn a_role_that_was_renamed_keeps_what_it_has(database: &Database) {
@@ -93,18 +114,30 @@ fn an_owner_whose_name_needs_quotes_can_install() {
             let database = super::generous();
             let owner = role(&database, like);
             let mut session = database.session();
-            session.run(&format!("grant create, usage on schema public to {}; set pg_worker_ext.owner = '{owner}'", quoted(&owner)));
+            session.run(&format!(
+                "grant create, usage on schema public to {}; set pg_worker_ext.owner = '{owner}'",
+                quoted(&owner)
+            ));
             if install == "single file" {
                 session.run(&pg_worker_tests::paths::read("sql/pg_worker_ext.sql"));
             } else {
                 session.run(install);
             }
             session.run("select worker.setup()");
-            assert_eq!(session.value::<String>("select worker.about() ->> 'owner'", &[]), owner);
-            assert_eq!(session.value::<Option<String>>("select worker.ready()", &[]), None);
+            assert_eq!(
+                session.value::<String>("select worker.about() ->> 'owner'", &[]),
+                owner
+            );
+            assert_eq!(
+                session.value::<Option<String>>("select worker.ready()", &[]),
+                None
+            );
             session.run("select enqueue_worker_job('generate_quests'); select worker.tick(); select worker.lease_jobs(gen_random_uuid())");
             let rest = "drop extension if exists pg_worker_ext cascade; drop owned by";
-            session.run(&format!("reset pg_worker_ext.owner; {rest} {0} cascade; drop role {0}", quoted(&owner)));
+            session.run(&format!(
+                "reset pg_worker_ext.owner; {rest} {0} cascade; drop role {0}",
+                quoted(&owner)
+            ));
         }
     }
 }

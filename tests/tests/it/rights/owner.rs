@@ -47,8 +47,7 @@ fn a_superuser_is_refused_as_the_owner(database: &Database) {
     let refusal = session.refused("select worker.setup()", &[]);
     assert_eq!(refusal.code(), "22023");
     assert!(
-        refusal.message.contains("pg_worker_ext.owner: postgres")
-            && refusal.detail.contains("no superuser"),
+        refusal.message.contains("pg_worker_ext.owner: postgres") && refusal.detail.contains("no superuser"),
         "{refusal:?}"
     );
 }

@@ -23,7 +23,10 @@ fn an_executor_cannot_empty_the_history(database: &Database) {
     let mut gpu = executor(database);
     let _ = gpu.batch_execute("set pg_worker_ext.retention = '1 second'");
     gpu.run("select worker.prune_jobs(); select worker.tick()");
-    assert_eq!(database.session().count("worker_jobs where status = 'completed'"), 1);
+    assert_eq!(
+        database.session().count("worker_jobs where status = 'completed'"),
+        1
+    );
     drop(gpu);
     // Nor by a setting of its role's own, or of its connection.
     let mut own = database.session_as("gpu");
@@ -35,7 +38,10 @@ fn an_executor_cannot_empty_the_history(database: &Database) {
     }
     database.session_as("gpu").run("select worker.tick()");
     let _ = own.batch_execute("alter role gpu reset pg_worker_ext.retention");
-    assert_eq!(database.session().count("worker_jobs where status = 'completed'"), 1);
+    assert_eq!(
+        database.session().count("worker_jobs where status = 'completed'"),
+        1
+    );
 }
 
 fn the_databases_own_retention_counts(database: &Database) {
@@ -43,8 +49,14 @@ fn the_databases_own_retention_counts(database: &Database) {
     let name = database.name();
     let done = "worker_jobs where status = 'completed'";
     for (retention, left) in [("0", 1), ("3 d", 1), ("1 d", 0)] {
-        let retention = if retention.len() > 1 { retention.replace(' ', "") } else { retention.to_owned() };
-        database.session().run(&format!("alter database {name} set pg_worker_ext.retention = '{retention}'"));
+        let retention = if retention.len() > 1 {
+            retention.replace(' ', "")
+        } else {
+            retention.to_owned()
+        };
+        database.session().run(&format!(
+            "alter database {name} set pg_worker_ext.retention = '{retention}'"
+        ));
         database.session_as("gpu").run("select worker.tick()");
         assert_eq!(database.session().count(done), left, "{retention}");
     }
@@ -56,7 +68,10 @@ fn an_executor_cannot_refill_what_is_off(database: &Database) {
     owner.run("update content_pools set enabled = true");
     let _ = gpu.batch_execute("set pg_worker_ext.refill = off");
     gpu.run("select worker.refill_pools()");
-    assert!(owner.count("worker_jobs where status = 'pending'") > 0, "nor switch it off for others");
+    assert!(
+        owner.count("worker_jobs where status = 'pending'") > 0,
+        "nor switch it off for others"
+    );
 }
 
 const TALK: &str = "
@@ -74,7 +89,10 @@ fn a_preview_of_a_summary_is_of_an_example(database: &Database) {
     ] {
         let prompt = format!("select p::text from worker.preview_item('session_summary', '{parameters}') p");
         let prompt: String = gpu.value(&prompt, &[]);
-        assert!(!prompt.contains("in the well") && prompt.contains("Ansel Reed"), "{prompt}");
+        assert!(
+            !prompt.contains("in the well") && prompt.contains("Ansel Reed"),
+            "{prompt}"
+        );
     }
     let own = "select messages::text from worker.preview_item('session_summary',
         '{\"character_id\": \"7d0e0f5e-0d0d-4a3a-9f2b-6c1a5b1f0001\", \"messages\": [{\"role\": \"dm\", \"content\": \"Words of one''s own.\"}]}')";

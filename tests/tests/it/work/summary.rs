@@ -122,13 +122,25 @@ fn what_is_missing_is_said_and_is_never_no_messages() {
     let (_, ended) = summarise(&database, parameters.clone());
     assert_eq!(ended, "completed 1");
     for (change, reason) in [
-        ("alter table dm_conversations force row level security", "row level security hides rows of dm_conversations"),
-        ("alter table dm_conversations no force row level security; drop function worker.game_dm_conversations", "SELECT worker.setup();"),
-        ("alter table journal_entries rename metadata to meta", "the table journal_entries has no column metadata"),
+        (
+            "alter table dm_conversations force row level security",
+            "row level security hides rows of dm_conversations",
+        ),
+        (
+            "alter table dm_conversations no force row level security; drop function worker.game_dm_conversations",
+            "SELECT worker.setup();",
+        ),
+        (
+            "alter table journal_entries rename metadata to meta",
+            "the table journal_entries has no column metadata",
+        ),
     ] {
         session.run(change);
         let (_, ended) = summarise(&database, parameters.clone());
-        assert!(ended.starts_with("failed 1 ") && ended.contains(reason), "{ended}");
+        assert!(
+            ended.starts_with("failed 1 ") && ended.contains(reason),
+            "{ended}"
+        );
     }
     session.run("alter table journal_entries rename meta to metadata; reset pg_worker_ext.owner; select worker.setup()");
     let (_, ended) = summarise(&database, parameters.clone());
