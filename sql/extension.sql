@@ -1250,13 +1250,17 @@ declare
   v_id uuid;
 begin
   perform worker.require_read_committed();
+  -- Another transaction is asking for the same and has not ended: who waits for it may be who it waits for.
+  if not pg_try_advisory_xact_lock(hashtextextended('pg_worker_ext pool check', 0)) then
+    return null;
+  end if;
   insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
   on conflict do nothing
   returning id into v_id;
   return coalesce(v_id, worker.bring_check_forward(clock_timestamp()));
 end $$;
 comment on function public.schedule_pool_check() is
-'Enqueues a check of all pools and returns its id; NULL when one is due already. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+'Enqueues a check of all pools and returns its id; NULL when one is due already, or another transaction is just asking for one. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
 
 create or replace function worker.bring_check_forward(p_run_at timestamptz) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -2538,8 +2542,9 @@ begin
     select to_regclass(k.item_table) from worker.kinds k
      where k.min_size is not null and (p_kind is null or k.kind = p_kind) and to_regclass(k.item_table) is not null order by k.kind
   loop
-    execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
-                     where not used and provenance @> $1', v_table) using v_filter;
+    -- What is just being claimed is not waited for: it goes out of the pool anyway.
+    execute format('update %1$s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
+                     where id in (select q.id from %1$s q where not q.used and q.provenance @> $1 for update skip locked)', v_table) using v_filter;
     get diagnostics v_count = row_count;
     v_retired := v_retired + v_count;
   end loop;
@@ -3098,6 +3103,8 @@ create or replace function worker.add_kind(
 ) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  -- The table and its rights are made as setup() makes them; two of us would make them twice.
+  perform worker.one_setup_at_a_time();
   perform worker.check_own_kind(p_kind, p_prompt, p_item_schema, p_min_size, p_batch_size, p_title_field, p_facets, p_sampling, p_grammar);
   perform worker.setup_own_pool(p_kind);
   insert into worker.kinds as k (kind, job_type, parameters, item_table, title_field, system_prompt, prompt, item_schema,
@@ -3208,6 +3215,7 @@ begin
   if exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a kind that was added by worker.add_kind');
   end if;
+  perform worker.one_setup_at_a_time();
   select job_type into v_job_type from worker.kinds where kind = p_kind;
   if not found then
     return false;
@@ -6470,7 +6478,7 @@ language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' 
 begin
   perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext setup', 0));
 exception when lock_not_available then
-  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() has been running for more than 10 seconds',
+  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() or worker.add_kind() has been running for more than 10 seconds',
     hint = 'Nothing was changed. Run it again when that one has ended.';
 end $$;
 comment on function worker.one_setup_at_a_time() is

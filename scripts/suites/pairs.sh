@@ -6,4 +6,5 @@ set -euo pipefail
 . "$(dirname "$0")/../common.sh"
 
 cd "$ROOT"
-run_ignored_tests "${@:-pairs::}"
+# One after the other: each uses several databases at once.
+run_ignored_tests "${@:-pairs::}" --test-threads 1

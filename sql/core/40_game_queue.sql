@@ -54,13 +54,17 @@ declare
   v_id uuid;
 begin
   perform worker.require_read_committed();
+  -- Another transaction is asking for the same and has not ended: who waits for it may be who it waits for.
+  if not pg_try_advisory_xact_lock(hashtextextended('pg_worker_ext pool check', 0)) then
+    return null;
+  end if;
   insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
   on conflict do nothing
   returning id into v_id;
   return coalesce(v_id, worker.bring_check_forward(clock_timestamp()));
 end $$;
 comment on function public.schedule_pool_check() is
-'Enqueues a check of all pools and returns its id; NULL when one is due already. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
+'Enqueues a check of all pools and returns its id; NULL when one is due already, or another transaction is just asking for one. One that was meant for later is done now. Call it as often as you like: hourly is usual, and not needed where the background worker runs.';
 
 create or replace function worker.bring_check_forward(p_run_at timestamptz) returns uuid
 language plpgsql set search_path = pg_catalog, pg_temp as $$

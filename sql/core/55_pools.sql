@@ -293,8 +293,9 @@ begin
     select to_regclass(k.item_table) from worker.kinds k
      where k.min_size is not null and (p_kind is null or k.kind = p_kind) and to_regclass(k.item_table) is not null order by k.kind
   loop
-    execute format('update %s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
-                     where not used and provenance @> $1', v_table) using v_filter;
+    -- What is just being claimed is not waited for: it goes out of the pool anyway.
+    execute format('update %1$s set used = true, used_at = now(), provenance = provenance || ''{"retired": true}''
+                     where id in (select q.id from %1$s q where not q.used and q.provenance @> $1 for update skip locked)', v_table) using v_filter;
     get diagnostics v_count = row_count;
     v_retired := v_retired + v_count;
   end loop;

@@ -15,6 +15,8 @@ create or replace function worker.add_kind(
 ) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  -- The table and its rights are made as setup() makes them; two of us would make them twice.
+  perform worker.one_setup_at_a_time();
   perform worker.check_own_kind(p_kind, p_prompt, p_item_schema, p_min_size, p_batch_size, p_title_field, p_facets, p_sampling, p_grammar);
   perform worker.setup_own_pool(p_kind);
   insert into worker.kinds as k (kind, job_type, parameters, item_table, title_field, system_prompt, prompt, item_schema,
@@ -125,6 +127,7 @@ begin
   if exists (select from worker.kinds where kind = p_kind and shipped) then
     perform worker.refuse('p_kind', p_kind, 'a kind that was added by worker.add_kind');
   end if;
+  perform worker.one_setup_at_a_time();
   select job_type into v_job_type from worker.kinds where kind = p_kind;
   if not found then
     return false;

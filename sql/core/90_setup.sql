@@ -164,7 +164,7 @@ language plpgsql set search_path = pg_catalog, pg_temp set lock_timeout = '10s' 
 begin
   perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext setup', 0));
 exception when lock_not_available then
-  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() has been running for more than 10 seconds',
+  raise exception using errcode = 'lock_not_available', message = 'another worker.setup() or worker.add_kind() has been running for more than 10 seconds',
     hint = 'Nothing was changed. Run it again when that one has ended.';
 end $$;
 comment on function worker.one_setup_at_a_time() is

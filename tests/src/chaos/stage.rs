@@ -5,7 +5,7 @@ use super::game::{self, Open};
 use super::line::Line;
 use super::schedule::Action;
 use crate::cluster::{Stop, send_signal};
-use crate::{Cluster, Database, Executor, Proxy, Reply, StubLlm, Trap};
+use crate::{Cluster, Database, Executor, Proxy, Reply, Session, StubLlm, Trap};
 use chrono::{DateTime, Utc};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -66,6 +66,7 @@ impl<'c> Stage<'c> {
         session.run(&format!("begin; create extension pg_worker_ext; {AUDIT}; commit"));
         session.run(game::KEYS);
         session.run(game::TABLES);
+        session.run("select worker.setup()");
         // Finished jobs are deleted while all this goes on.
         cluster.alter_system("pg_worker_ext.retention = '5s'");
         let model = StubLlm::start();
@@ -158,6 +159,11 @@ impl<'c> Stage<'c> {
     fn make_game_tables(&mut self) {
         for statement in game::TABLES.split(';') {
             self.watch.rows(statement, &[]);
+        }
+        // As an administrator does it after his game has changed. Where somebody holds a lock it gives up, and he would
+        // call it again later.
+        if let Ok(mut session) = Session::try_open(&self.database.config()) {
+            let _ = session.batch_execute("select worker.setup()");
         }
     }
 

@@ -7,8 +7,8 @@ use postgres::SimpleQueryMessage;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-/// A step that takes longer, and waits for nobody that we know, is taken as hanging.
-const HANGING: Duration = Duration::from_secs(30);
+/// A step that takes longer is taken as hanging.
+pub const HANGING: Duration = Duration::from_secs(30);
 const GLANCE: Duration = Duration::from_millis(2);
 
 /// An error of the server, and where it says it comes from.
@@ -33,7 +33,8 @@ struct Seat {
 impl Seat {
     fn take(database: &Database) -> Seat {
         let mut session = database.session();
-        session.run("set deadlock_timeout = '200ms'");
+        // Longer than the bounds of 200 ms, as the server's 1 s is, and sooner.
+        session.run("set deadlock_timeout = '400ms'");
         let pid = session.backend_pid();
         let (asks, asked) = channel::<String>();
         let (answer, answers) = channel();
@@ -73,6 +74,8 @@ pub struct Table {
     watch: Session,
     /// Holds what stops others.
     keeper: Session,
+    /// How long a step may take.
+    pub patience: Duration,
 }
 
 /// How an order went.
@@ -94,6 +97,7 @@ impl Table {
             seats: [Seat::take(database), Seat::take(database)],
             watch: database.session(),
             keeper: database.session(),
+            patience: HANGING,
         }
     }
 
@@ -199,7 +203,7 @@ impl Table {
                 course.answers[seat].push(answer);
                 return true;
             }
-            if since.elapsed() > HANGING {
+            if since.elapsed() > self.patience {
                 course.hanging = Some(format!("{side:?}"));
                 return false;
             }

@@ -2,6 +2,8 @@
 
 create table public.characters (id uuid primary key default gen_random_uuid(), campaign_seed text);
 insert into public.characters (campaign_seed) values ('east');
+-- The game's own table has come later than we: setup() takes note of it.
+select worker.setup();
 
 select worker.add_kind('tavern', 'Write a tavern.', '{"type": "object", "properties": {"name": {"type": "string"}}}', 2, 1, 'name');
 update public.content_pools set min_size = 2, batch_size = 2;

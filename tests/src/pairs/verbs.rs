@@ -24,6 +24,8 @@ pub struct Verb {
     /// The game itself says which row, key or lock it is about: two such calls in the opposite order of another
     /// transaction's are a circle that the game has made.
     pub named: bool,
+    /// It promises to wait for nobody longer than a bound of its own.
+    pub bounded: bool,
 }
 
 const fn verb(caller: Caller, name: &'static str, sql: &'static str) -> Verb {
@@ -34,6 +36,7 @@ const fn verb(caller: Caller, name: &'static str, sql: &'static str) -> Verb {
         sql,
         gives: None,
         named: false,
+        bounded: false,
     }
 }
 
@@ -56,6 +59,13 @@ const fn named(name: &'static str, sql: &'static str) -> Verb {
     }
 }
 
+const fn bounded(verb: Verb) -> Verb {
+    Verb {
+        bounded: true,
+        ..verb
+    }
+}
+
 const fn giving(gives: &'static str, verb: Verb) -> Verb {
     Verb {
         gives: Some(gives),
@@ -70,8 +80,8 @@ const fn claims(
     empty: &'static str,
     sql: [&'static str; 2],
 ) -> [Verb; 4] {
-    let one = giving(kind, game(names[0], sql[0]));
-    let asked = named(names[1], sql[1]);
+    let one = bounded(giving(kind, game(names[0], sql[0])));
+    let asked = bounded(named(names[1], sql[1]));
     [
         one,
         asked,
@@ -191,7 +201,7 @@ const OTHERS: &[Verb] = &[
     },
     admin("add_kind that is there", add_kind!("tavern")),
     admin("drop_kind", "select worker.drop_kind('tavern')"),
-    admin("setup", "select worker.setup()"),
+    bounded(admin("setup", "select worker.setup()")),
 ];
 
 /// All of them, claims first.

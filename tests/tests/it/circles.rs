@@ -12,6 +12,9 @@ on_both_installs!(
     a_new_campaign_and_a_pool_check_in_one_transaction,
     a_changed_pool_beside_a_job_that_failed,
     a_job_that_is_completed_beside_one_that_fails,
+    a_pool_check_that_another_game_asks_for_is_not_waited_for,
+    items_that_are_just_claimed_are_neither_retired_nor_waited_for,
+    two_who_add_the_same_kind_at_once,
 );
 
 const TICK: &str = "select worker.tick()";
@@ -120,4 +123,41 @@ fn a_job_that_is_completed_beside_one_that_fails(database: &Database) {
     session.run("commit");
     assert_eq!(completes.join().expect("the one executor"), Ok(()));
     assert_eq!(fails.join().expect("the other executor"), Ok(()));
+}
+
+/// Each of the two games holds what the other one wants next.
+fn a_pool_check_that_another_game_asks_for_is_not_waited_for(database: &Database) {
+    let mut game = database.session();
+    game.run("begin; select schedule_pool_check()");
+    let mut other = database.session();
+    other.run("set lock_timeout = '1ms'");
+    let none: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
+    assert_eq!(none, None);
+    game.run("rollback");
+    let check: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
+    assert!(check.is_some(), "whoever asks next is heard");
+}
+
+fn items_that_are_just_claimed_are_neither_retired_nor_waited_for(database: &Database) {
+    let mut game = database.session();
+    game.run(
+        "insert into quest_templates (title, description, level_min, level_max, provenance)
+         select 'q' || n, 'x', n, n, '{\"generator\": \"builtin\"}' from generate_series(1, 3) n",
+    );
+    game.run("begin; select claim_quest_from_pool(gen_random_uuid(), 2, 2)");
+    let mut administrator = database.session();
+    administrator.run("set lock_timeout = '1ms'");
+    let retired: i64 = administrator.value("select worker.retire_items('builtin')", &[]);
+    assert_eq!(retired, 2);
+    game.run("commit");
+    assert_eq!(game.count("quest_templates where provenance ? 'retired'"), 2);
+}
+
+fn two_who_add_the_same_kind_at_once(database: &Database) {
+    let sql = "select worker.add_kind('inn', 'Write an inn.', '{\"type\": \"object\", \"properties\": {\"name\": {}}}')";
+    let mut one = database.session();
+    one.run(&format!("begin; {sql}"));
+    let other = as_far_as_it_comes(database, sql);
+    one.run("commit");
+    assert_eq!(other.join().expect("the other one"), Ok(()));
 }
