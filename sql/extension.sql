@@ -29,18 +29,6 @@ comment on function worker.game_door() is
 -- Functions that were here before: those of the guide's own migration make room, those of the single file are
 -- taken over by the extension.
 
--- Functions of earlier versions that are gone.
-do $$
-declare
-  v_function text;
-begin
-  foreach v_function in array array['worker.require_right(text, text)'] loop
-    if pg_catalog.to_regprocedure(v_function) is not null then
-      execute pg_catalog.format('drop function %s', v_function);
-    end if;
-  end loop;
-end $$;
-
 do $$
 declare
   v_function record;
@@ -91,7 +79,8 @@ declare
 begin
   foreach v_gone in array array[
     'worker.check_parameter(text, jsonb, jsonb)', 'worker.check_parameters(jsonb, jsonb)', 'worker.is_range(jsonb, numeric, numeric, boolean)',
-    'worker.want(text, jsonb, boolean)', 'worker.want_encounter(text, real, real, boolean)', 'worker.wait_for_item(text, uuid)']
+    'worker.want(text, jsonb, boolean)', 'worker.want_encounter(text, real, real, boolean)', 'worker.wait_for_item(text, uuid)',
+    'worker.require_right(text, text)']
   loop
     if pg_catalog.to_regprocedure(v_gone) is not null then
       execute pg_catalog.format('drop function %s', v_gone);
@@ -415,8 +404,8 @@ begin
       if v_job.rules is null and v_job.job_type <> 'check_all_pools' then
         perform worker.refuse('job_type', v_job.job_type, 'the job_type of a row of worker.kinds');
       end if;
-      perform worker.check_parameters(coalesce(v_job.rules, '{}'), v_job.parameters);
-      update public.worker_jobs set asked = coalesce((v_job.parameters ->> 'count')::int, v_job.batch_size),
+      v_job.parameters := worker.accepted_parameters(coalesce(v_job.rules, '{}'), v_job.parameters);
+      update public.worker_jobs set parameters = v_job.parameters, asked = coalesce((v_job.parameters ->> 'count')::int, v_job.batch_size),
              run_at = least(v_job.created_at, now()) where id = v_job.id;
     exception when invalid_parameter_value then
       -- What could not be enqueued cannot be done either, and says why. A running one is its worker's business.
@@ -677,7 +666,7 @@ begin
     comment on table worker.kinds is
       'The kinds of content as shipped: how to prompt for an item, how to check it, where it goes. A game''s own wishes belong in content_pools; worker.setup() rewrites the shipped rows.';
     comment on column worker.kinds.item_table is 'Where its items are stored: a pool that is kept filled where min_size is given.';
-    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.check_parameters.';
+    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.accepted_parameters.';
     comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
     comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
     comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';

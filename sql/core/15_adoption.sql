@@ -168,8 +168,8 @@ begin
       if v_job.rules is null and v_job.job_type <> 'check_all_pools' then
         perform worker.refuse('job_type', v_job.job_type, 'the job_type of a row of worker.kinds');
       end if;
-      perform worker.check_parameters(coalesce(v_job.rules, '{}'), v_job.parameters);
-      update public.worker_jobs set asked = coalesce((v_job.parameters ->> 'count')::int, v_job.batch_size),
+      v_job.parameters := worker.accepted_parameters(coalesce(v_job.rules, '{}'), v_job.parameters);
+      update public.worker_jobs set parameters = v_job.parameters, asked = coalesce((v_job.parameters ->> 'count')::int, v_job.batch_size),
              run_at = least(v_job.created_at, now()) where id = v_job.id;
     exception when invalid_parameter_value then
       -- What could not be enqueued cannot be done either, and says why. A running one is its worker's business.

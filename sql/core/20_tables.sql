@@ -43,7 +43,7 @@ begin
     comment on table worker.kinds is
       'The kinds of content as shipped: how to prompt for an item, how to check it, where it goes. A game''s own wishes belong in content_pools; worker.setup() rewrites the shipped rows.';
     comment on column worker.kinds.item_table is 'Where its items are stored: a pool that is kept filled where min_size is given.';
-    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.check_parameters.';
+    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.accepted_parameters.';
     comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
     comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
     comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';

@@ -12,16 +12,14 @@ const USE: &str = "
     insert into asteroid_items (title, item) values ('Ceres', '{\"name\": \"Ceres\"}');
     create view my_alerts as select kind from content_pool_status where level <> 'ok'";
 
-/// Functions of both doors with what they are, apart from comments and from how the library's three are made.
+/// Functions of both doors with what they are, apart from comments and from how the library's own are made.
 const CODE: &str = "
     select format('%s %s %s %s %s', f, p.prosecdef, p.proowner::regrole, p.proacl,
-                  case when p.proname not in ('wake', 'native_info', 'json_schema_errors') then md5(p.prosrc) end)
+                  case when p.proname not in ('wake', 'wake_at', 'watch_session', 'native_info', 'json_schema_errors') then md5(p.prosrc) end)
       from worker.our_functions() f join pg_proc p on p.oid = f order by 1";
 
-/// The extension's own trigger stands before the function that the single file calls at once.
 const TRIGGERS: &str = "
-    select tgrelid::regclass || ' ' || replace(pg_get_triggerdef(oid), 'worker.accept_job()', 'worker.job_inserted()')
-      from pg_trigger where not tgisinternal order by 1";
+    select tgrelid::regclass || ' ' || pg_get_triggerdef(oid) from pg_trigger where not tgisinternal order by 1";
 
 /// Tables that a move must not touch, each as one text.
 fn data(session: &mut Session) -> Vec<String> {
