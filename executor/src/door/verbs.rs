@@ -110,7 +110,7 @@ impl Door {
             (&seconds, Type::INT4),
         ];
         // So that there is time for several in the life of a lease.
-        let part = Duration::from_secs(u64::from(seconds.unsigned_abs())) / 6;
+        let part = Duration::from_secs(u64::from(seconds.unsigned_abs())) / 4;
         let bound = self.pool.bound().min(part);
         let sql = "select * from worker.heartbeat($1, $2, $3)";
         let rows = self.pool.rows_for(Beat, bound, Lazy, sql, &parameters).await?;

@@ -6,6 +6,7 @@ use crate::steps::{enqueue_quests, of_job};
 use pg_worker_tests::executor::Setup;
 use pg_worker_tests::wait::wait_for;
 use pg_worker_tests::{BOUND, Executor, Reply, Session, StubLlm, Trap};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Nothing set but where the database and the model are.
@@ -16,7 +17,14 @@ fn as_shipped(far: &Far, model: &StubLlm) -> Setup {
 }
 
 fn short_lease(far: &Far, model: &StubLlm) -> Setup {
-    as_shipped(far, model).env("WORKER_LEASE_SECONDS", "5")
+    as_shipped(far, model).env("WORKER_LEASE_SECONDS", "10")
+}
+
+/// About a second for an item.
+fn steady_model() -> StubLlm {
+    let model = StubLlm::start();
+    model.answers(|_| Reply::Slow(Duration::from_millis(50)));
+    model
 }
 
 /// Waits until the lease was renewed once more.
@@ -34,15 +42,15 @@ fn wait_renewed(session: &mut Session, job: Uuid) {
 
 #[test]
 fn a_half_open_connection_costs_no_lease_and_no_item_with_the_settings_that_ship() {
-    let (mut far, model) = (Far::new(), slow_model());
+    let (mut far, model) = (Far::new(), steady_model());
     let _executor = as_shipped(&far, &model).env("WORKER_MAX_IN_FLIGHT", "1").start();
-    let job = enqueue_quests(&mut far.session, 100);
+    let job = enqueue_quests(&mut far.session, 20);
     wait_stored(&mut far.session, job, 1);
     // So that the connection that beats is open, and half open from now on.
     wait_renewed(&mut far.session, job);
     far.proxy.half_open();
-    completes(&mut far.session, job, 100, 1);
-    assert_eq!(model.chats().len(), 100, "what was written is not thrown away");
+    completes(&mut far.session, job, 20, 1);
+    assert_eq!(model.chats().len(), 20, "what was written is not thrown away");
 }
 
 #[test]
@@ -62,15 +70,15 @@ fn beats_do_not_wait_behind_stores() {
 
 #[test]
 fn a_report_that_is_never_answered_delays_no_beat() {
-    let (mut far, model) = (Far::new(), slow_model());
+    let (mut far, model) = (Far::new(), steady_model());
     let _executor = short_lease(&far, &model).env("WORKER_MAX_IN_FLIGHT", "1").start();
-    let job = enqueue_quests(&mut far.session, 60);
+    let job = enqueue_quests(&mut far.session, 20);
     wait_stored(&mut far.session, job, 1);
     far.proxy.trap("worker.report_executor", Trap::HoldAnswer);
     wait_for("a report is never answered", BOUND, || {
         (far.proxy.trapped() == 1).then_some(())
     });
-    completes(&mut far.session, job, 60, 1);
+    completes(&mut far.session, job, 20, 1);
 }
 
 #[test]
