@@ -140,6 +140,7 @@ fn a_pool_check_that_another_game_asks_for_is_not_waited_for(database: &Database
         other.run("commit");
     }
     game.run("rollback");
+    other.run("reset lock_timeout");
     let check: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
     assert!(check.is_some(), "whoever asks next is heard");
 }
