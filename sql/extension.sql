@@ -30,7 +30,16 @@ comment on function worker.game_door() is
 -- taken over by the extension.
 
 -- Functions of earlier versions that are gone.
-drop function if exists worker.require_right(text, text);
+do $$
+declare
+  v_function text;
+begin
+  foreach v_function in array array['worker.require_right(text, text)'] loop
+    if pg_catalog.to_regprocedure(v_function) is not null then
+      execute pg_catalog.format('drop function %s', v_function);
+    end if;
+  end loop;
+end $$;
 
 do $$
 declare
@@ -740,8 +749,12 @@ begin
     create index if not exists worker_jobs_pending on public.worker_jobs (priority, run_at, id)
       where status = 'pending' and job_type <> 'check_all_pools';
     create index if not exists worker_jobs_running on public.worker_jobs (id) where status = 'running';
-    create index if not exists worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
+    create index if not exists worker_jobs_on_its_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'), run_at)
       where status in ('pending', 'running');
+    -- Until 0.2.0 it had no run_at: jobs for later were read with the others.
+    if to_regclass('public.worker_jobs_on_the_way') is not null then
+      drop index public.worker_jobs_on_the_way;
+    end if;
     create index if not exists worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
     create unique index if not exists worker_jobs_one_pool_check on public.worker_jobs (job_type)
       where job_type = 'check_all_pools' and status = 'pending';
@@ -2280,20 +2293,19 @@ begin
     return (select coalesce(sum(t.missing), 0)
               from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                      where j.job_type = p_job_type and j.status in ('pending', 'running')
-                       and (j.status = 'running' or j.run_at <= v_soon)
+                       and j.parameters ->> 'campaign_seed' is null and j.run_at <= v_soon
                        and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                      limit p_limit) t);
   end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
-                     and j.parameters ->> 'campaign_seed' = p_scope
-                     and (j.status = 'running' or j.run_at <= v_soon)
+                     and j.parameters ->> 'campaign_seed' = p_scope and j.run_at <= v_soon
                      and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is
-'Items that jobs of a type still owe to their pool, of at most p_limit jobs: running ones and those due within the hour that ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
+'Items that jobs of a type still owe to their pool, of at most p_limit jobs: those that are running or due within the hour and ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
 
 create or replace function worker.pools()
 returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,
@@ -2742,30 +2754,31 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set lock
 declare
   v_before timestamptz := worker.prune_before();
   v_jobs uuid[];
+  v_pools jsonb[];
   v_job uuid;
   v_pruned integer := 0;
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
   if v_before is not null then
-    v_jobs := array(
-      select id from public.worker_jobs
+    select array_agg(j.id), array_agg(distinct jsonb_build_array(j.job_type, coalesce(j.scope, ''))) into v_jobs, v_pools from (
+      select id, job_type, parameters ->> 'campaign_seed' as scope from public.worker_jobs
        where status in ('completed', 'failed', 'cancelled') and completed_at < v_before
          and (progress -> 'prune_after' is null or (progress ->> 'prune_after')::timestamptz < now())
          -- What came with the guide's queue is kept as long, counted from its adoption.
          and not exists (select from worker.schema_version where adopted_at > v_before)
        order by completed_at
        limit 1000
-       for update skip locked);
+       for update skip locked) j;
     begin
       delete from public.worker_jobs where id = any (v_jobs);
       get diagnostics v_pruned = row_count;
     exception when others then
-      foreach v_job in array v_jobs loop
+      foreach v_job in array coalesce(v_jobs, '{}') loop
         v_pruned := v_pruned + worker.prune_one(v_job)::int;
       end loop;
     end;
-    perform worker.prune_items(v_jobs);
+    perform worker.prune_items(v_pools);
   end if;
   delete from worker.executors where id in (
     select id from worker.executors where last_seen < now() - interval '1 day' order by id for update skip locked);
@@ -2774,19 +2787,19 @@ end $$;
 comment on function worker.prune_jobs() is
 'Part of a tick: deletes finished jobs older than the setting pg_worker_ext.retention (7 days; 0 keeps all), at most 1000 at once, what the ledger needs of them no more, and executors not seen for a day. Returns the number of jobs deleted.';
 
-create or replace function worker.prune_items(p_jobs uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.prune_items(p_pools jsonb[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   -- Only pools of which jobs have just been pruned: so it grows with what happens, and every pool has its turn.
   delete from worker.items i
    using (select p.kind, p.scope, (select x.created_at from worker.items x where x.kind = p.kind and x.scope = p.scope
                                     order by x.created_at desc offset 5000 limit 1) as last_kept
-            from (select distinct m.kind, m.scope from worker.items m where m.job_id = any (p_jobs)) p) old
+            from (select k.kind, pool ->> 1 as scope from unnest(p_pools) pool join worker.kinds k on k.job_type = pool ->> 0) p) old
    where i.kind = old.kind and i.scope = old.scope and i.created_at <= old.last_kept
      and not exists (select from public.worker_jobs j where j.id = i.job_id);
 end $$;
-comment on function worker.prune_items(uuid[]) is
-'Forgets the titles of pools to which these jobs belonged, but for the last 5000 of each pool and those whose job is there. Part of worker.prune_jobs().';
+comment on function worker.prune_items(jsonb[]) is
+'Forgets the titles of these pools ([job type, campaign] each), but for the last 5000 of each and those whose job is there. Part of worker.prune_jobs().';
 
 create or replace function worker.tick() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
@@ -2937,7 +2950,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 begin
   return query
   select j.job_type, j.status, count(*),
-         case when j.status in ('pending', 'running')
+         case when j.status in ('pending', 'running') and min(t.since) is not null
               then greatest(extract(epoch from now() - min(t.since)), 0)::double precision end,
          min(t.since) filter (where j.status = 'pending')
     from public.worker_jobs j
@@ -6048,7 +6061,8 @@ language sql stable set search_path = pg_catalog, pg_temp
 -- for this database, or for all of them.
 return coalesce(
   -- The library is loaded by the first call of a function of its own.
-  case when worker.native_info() is not null and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
+  case when worker.native_info() is not null
+            and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
        then nullif(current_setting('pg_worker_ext.' || p_name, true), '')
        else (select nullif(substr(c, length('pg_worker_ext.' || p_name) + 2), '')
                from pg_db_role_setting s cross join unnest(s.setconfig) c
@@ -6191,7 +6205,8 @@ begin
   select * into v_function from pg_proc where oid = worker.game_function(p_table);
   return coalesce(worker.game_table_trouble(p_table), case
     when v_function.oid is null or v_function.proowner <> v_owner.oid or not has_function_privilege(v_function.oid, 'execute')
-      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role', p_table, v_owner.rolname)
+      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role',
+                  p_table, v_owner.rolname)
     when not v_function.prosecdef
       then format('the function %s does not run as its owner any more: SELECT worker.setup();', v_function.oid::regprocedure) end);
 end $$;
@@ -6416,7 +6431,8 @@ comment on function worker.is_set_up() is
 create or replace function worker.to_be_changed(p_owner name) returns regclass[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_all boolean := not worker.is_set_up();
+  -- In the script only what it really changes: after a DROP EXTENSION in the same transaction it has locks already.
+  v_all boolean := not worker.in_script() and not worker.is_set_up();
 begin
   return array(
     select r from worker.our_relations() r join pg_class c on c.oid = r

@@ -2,7 +2,16 @@
 -- taken over by the extension.
 
 -- Functions of earlier versions that are gone.
-drop function if exists worker.require_right(text, text);
+do $$
+declare
+  v_function text;
+begin
+  foreach v_function in array array['worker.require_right(text, text)'] loop
+    if pg_catalog.to_regprocedure(v_function) is not null then
+      execute pg_catalog.format('drop function %s', v_function);
+    end if;
+  end loop;
+end $$;
 
 -- @extension-only
 do $$

@@ -115,8 +115,12 @@ begin
     create index if not exists worker_jobs_pending on public.worker_jobs (priority, run_at, id)
       where status = 'pending' and job_type <> 'check_all_pools';
     create index if not exists worker_jobs_running on public.worker_jobs (id) where status = 'running';
-    create index if not exists worker_jobs_on_the_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'))
+    create index if not exists worker_jobs_on_its_way on public.worker_jobs (job_type, (parameters ->> 'campaign_seed'), run_at)
       where status in ('pending', 'running');
+    -- Until 0.2.0 it had no run_at: jobs for later were read with the others.
+    if to_regclass('public.worker_jobs_on_the_way') is not null then
+      drop index public.worker_jobs_on_the_way;
+    end if;
     create index if not exists worker_jobs_finished on public.worker_jobs (completed_at) where status in ('completed', 'failed', 'cancelled');
     create unique index if not exists worker_jobs_one_pool_check on public.worker_jobs (job_type)
       where job_type = 'check_all_pools' and status = 'pending';

@@ -41,20 +41,19 @@ begin
     return (select coalesce(sum(t.missing), 0)
               from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                      where j.job_type = p_job_type and j.status in ('pending', 'running')
-                       and (j.status = 'running' or j.run_at <= v_soon)
+                       and j.parameters ->> 'campaign_seed' is null and j.run_at <= v_soon
                        and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                      limit p_limit) t);
   end if;
   return (select coalesce(sum(t.missing), 0)
             from (select greatest(j.asked - j.stored, 0) as missing from public.worker_jobs j
                    where j.job_type = p_job_type and j.status in ('pending', 'running')
-                     and j.parameters ->> 'campaign_seed' = p_scope
-                     and (j.status = 'running' or j.run_at <= v_soon)
+                     and j.parameters ->> 'campaign_seed' = p_scope and j.run_at <= v_soon
                      and v_usual || jsonb_strip_nulls(j.parameters) - '{count,campaign_seed}'::text[] = v_usual
                    limit p_limit) t);
 end $$;
 comment on function worker.count_on_the_way(text, text, integer) is
-'Items that jobs of a type still owe to their pool, of at most p_limit jobs: running ones and those due within the hour that ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
+'Items that jobs of a type still owe to their pool, of at most p_limit jobs: those that are running or due within the hour and ask for what a refill asks for. A job for certain levels, one difficulty, one place does not count.';
 
 create or replace function worker.pools()
 returns table (kind text, scope text, job_type text, item_table text, scope_parameter text, min_size integer,

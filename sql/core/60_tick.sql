@@ -78,30 +78,31 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp set lock
 declare
   v_before timestamptz := worker.prune_before();
   v_jobs uuid[];
+  v_pools jsonb[];
   v_job uuid;
   v_pruned integer := 0;
 begin
   perform worker.require_read_committed();
   perform worker.require_ready();
   if v_before is not null then
-    v_jobs := array(
-      select id from public.worker_jobs
+    select array_agg(j.id), array_agg(distinct jsonb_build_array(j.job_type, coalesce(j.scope, ''))) into v_jobs, v_pools from (
+      select id, job_type, parameters ->> 'campaign_seed' as scope from public.worker_jobs
        where status in ('completed', 'failed', 'cancelled') and completed_at < v_before
          and (progress -> 'prune_after' is null or (progress ->> 'prune_after')::timestamptz < now())
          -- What came with the guide's queue is kept as long, counted from its adoption.
          and not exists (select from worker.schema_version where adopted_at > v_before)
        order by completed_at
        limit 1000
-       for update skip locked);
+       for update skip locked) j;
     begin
       delete from public.worker_jobs where id = any (v_jobs);
       get diagnostics v_pruned = row_count;
     exception when others then
-      foreach v_job in array v_jobs loop
+      foreach v_job in array coalesce(v_jobs, '{}') loop
         v_pruned := v_pruned + worker.prune_one(v_job)::int;
       end loop;
     end;
-    perform worker.prune_items(v_jobs);
+    perform worker.prune_items(v_pools);
   end if;
   delete from worker.executors where id in (
     select id from worker.executors where last_seen < now() - interval '1 day' order by id for update skip locked);
@@ -110,19 +111,19 @@ end $$;
 comment on function worker.prune_jobs() is
 'Part of a tick: deletes finished jobs older than the setting pg_worker_ext.retention (7 days; 0 keeps all), at most 1000 at once, what the ledger needs of them no more, and executors not seen for a day. Returns the number of jobs deleted.';
 
-create or replace function worker.prune_items(p_jobs uuid[]) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+create or replace function worker.prune_items(p_pools jsonb[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set enable_seqscan = off set jit = off as $$
 begin
   -- Only pools of which jobs have just been pruned: so it grows with what happens, and every pool has its turn.
   delete from worker.items i
    using (select p.kind, p.scope, (select x.created_at from worker.items x where x.kind = p.kind and x.scope = p.scope
                                     order by x.created_at desc offset 5000 limit 1) as last_kept
-            from (select distinct m.kind, m.scope from worker.items m where m.job_id = any (p_jobs)) p) old
+            from (select k.kind, pool ->> 1 as scope from unnest(p_pools) pool join worker.kinds k on k.job_type = pool ->> 0) p) old
    where i.kind = old.kind and i.scope = old.scope and i.created_at <= old.last_kept
      and not exists (select from public.worker_jobs j where j.id = i.job_id);
 end $$;
-comment on function worker.prune_items(uuid[]) is
-'Forgets the titles of pools to which these jobs belonged, but for the last 5000 of each pool and those whose job is there. Part of worker.prune_jobs().';
+comment on function worker.prune_items(jsonb[]) is
+'Forgets the titles of these pools ([job type, campaign] each), but for the last 5000 of each and those whose job is there. Part of worker.prune_jobs().';
 
 create or replace function worker.tick() returns jsonb
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$

@@ -32,7 +32,7 @@ language plpgsql stable security definer set search_path = pg_catalog, pg_temp a
 begin
   return query
   select j.job_type, j.status, count(*),
-         case when j.status in ('pending', 'running')
+         case when j.status in ('pending', 'running') and min(t.since) is not null
               then greatest(extract(epoch from now() - min(t.since)), 0)::double precision end,
          min(t.since) filter (where j.status = 'pending')
     from public.worker_jobs j

@@ -289,7 +289,8 @@ language sql stable set search_path = pg_catalog, pg_temp
 -- for this database, or for all of them.
 return coalesce(
   -- The library is loaded by the first call of a function of its own.
-  case when worker.native_info() is not null and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
+  case when worker.native_info() is not null
+            and exists (select from pg_settings where name = 'pg_worker_ext.' || p_name and context in ('postmaster', 'sighup', 'superuser'))
        then nullif(current_setting('pg_worker_ext.' || p_name, true), '')
        else (select nullif(substr(c, length('pg_worker_ext.' || p_name) + 2), '')
                from pg_db_role_setting s cross join unnest(s.setconfig) c

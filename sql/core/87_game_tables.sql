@@ -128,7 +128,8 @@ begin
   select * into v_function from pg_proc where oid = worker.game_function(p_table);
   return coalesce(worker.game_table_trouble(p_table), case
     when v_function.oid is null or v_function.proowner <> v_owner.oid or not has_function_privilege(v_function.oid, 'execute')
-      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role', p_table, v_owner.rolname)
+      then format('%s belongs to %s and no function was made for it yet: SELECT worker.setup(); as a superuser or a member of that role',
+                  p_table, v_owner.rolname)
     when not v_function.prosecdef
       then format('the function %s does not run as its owner any more: SELECT worker.setup();', v_function.oid::regprocedure) end);
 end $$;

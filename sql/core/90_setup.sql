@@ -114,7 +114,8 @@ comment on function worker.is_set_up() is
 create or replace function worker.to_be_changed(p_owner name) returns regclass[]
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
-  v_all boolean := not worker.is_set_up();
+  -- In the script only what it really changes: after a DROP EXTENSION in the same transaction it has locks already.
+  v_all boolean := not worker.in_script() and not worker.is_set_up();
 begin
   return array(
     select r from worker.our_relations() r join pg_class c on c.oid = r

@@ -107,6 +107,8 @@ impl Pool {
                 None => self.connect().await?,
             };
             let answer = run(connection.client(), durability, sql, parameters).await;
+            // Answered or broken: nothing is left to cancel.
+            connection.at_rest();
             let unbroken = answer
                 .as_ref()
                 .err()
@@ -165,8 +167,7 @@ impl Share {
         idle.pop()
     }
 
-    fn give_back(&self, mut connection: Connection) {
-        connection.at_rest();
+    fn give_back(&self, connection: Connection) {
         if !connection.is_closed() {
             self.idle
                 .lock()

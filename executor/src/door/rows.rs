@@ -29,6 +29,12 @@ pub struct About {
     pub preloaded: bool,
     #[serde(default)]
     pub background_worker: bool,
+    /// Whether a background worker is at work in this database just now.
+    #[serde(default)]
+    pub awake: bool,
+    /// When the next one looks, if nothing happens before.
+    #[serde(default)]
+    pub next_look: Option<DateTime<Utc>>,
     /// None where the native library is not installed.
     pub library_version: Option<String>,
     pub ready_problem: Option<String>,

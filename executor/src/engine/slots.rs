@@ -10,21 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::places::Places;
+pub use super::places::{Bounds, Company};
+
 /// Whose turn it is: by priority, then by age.
 pub type Turn = (i32, u64);
 
 /// Which model of the host; None: the usual one.
 pub type Model = Option<String>;
-
-/// What one model may be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    pub open: usize,
-    /// For prompts and answers of all that is in flight together, where these share one context.
-    pub tokens: Option<usize>,
-    /// Nothing is asked of it now.
-    pub paused: bool,
-}
 
 #[derive(Debug)]
 pub struct Slots {
@@ -41,20 +34,6 @@ struct State {
     models: HashMap<Model, Places>,
     turns: u64,
     waiting: BTreeMap<Turn, Waiting>,
-}
-
-#[derive(Debug)]
-struct Places {
-    bounds: Bounds,
-    /// Held, or wanted by an item that is begun.
-    wanted: usize,
-    held: HashMap<u64, Use>,
-}
-
-#[derive(Debug)]
-struct Use {
-    tokens: usize,
-    peak: usize,
 }
 
 #[derive(Debug)]
@@ -84,43 +63,6 @@ struct Held {
     slots: Arc<Slots>,
     model: Model,
     number: u64,
-}
-
-/// How many slots of its model were held together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Company {
-    /// When this one was given back, itself included.
-    pub at_the_end: usize,
-    /// At any time while it was held.
-    pub peak: usize,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        // A model that is new is tried with one.
-        let bounds = Bounds {
-            open: 1,
-            tokens: None,
-            paused: false,
-        };
-        Self {
-            bounds,
-            wanted: 0,
-            held: HashMap::new(),
-        }
-    }
-}
-
-impl Places {
-    fn fit(&self, tokens: usize) -> bool {
-        let used: usize = self.held.values().map(|used| used.tokens).sum();
-        // One alone is always let through: whether it fits is the server's to say.
-        let room = self
-            .bounds
-            .tokens
-            .is_none_or(|most| used.saturating_add(tokens) <= most);
-        self.held.len() < self.bounds.open && (self.held.is_empty() || room)
-    }
 }
 
 impl Slots {
@@ -179,7 +121,7 @@ impl Slots {
     }
 
     pub fn held_of(&self, model: &Model) -> usize {
-        self.state().places(model).held.len()
+        self.state().places(model).held()
     }
 
     /// Somebody wants one less than before.
@@ -227,7 +169,7 @@ impl State {
     }
 
     fn held(&self) -> usize {
-        self.models.values().map(|places| places.held.len()).sum()
+        self.models.values().map(Places::held).sum()
     }
 
     /// The first that can have a slot. Nobody is passed by one who wants the same model.
@@ -244,16 +186,6 @@ impl State {
             passed.insert(&wanted.model);
         }
         None
-    }
-}
-
-impl Places {
-    fn hold(&mut self, number: u64, tokens: usize) {
-        self.held.insert(number, Use { tokens, peak: 0 });
-        let together = self.held.len();
-        self.held
-            .values_mut()
-            .for_each(|used| used.peak = used.peak.max(together));
     }
 }
 
@@ -299,20 +231,13 @@ impl Wish {
 impl Slot {
     pub fn give_back(self) -> Company {
         let mut state = self.held.slots.state();
-        let places = state.places(&self.held.model);
-        let at_the_end = places.held.len();
-        let peak = places
-            .held
-            .get(&self.held.number)
-            .map_or(at_the_end, |used| used.peak);
-        drop(state);
-        Company { at_the_end, peak }
+        state.places(&self.held.model).company(self.held.number)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.slots.state().places(&self.model).held.remove(&self.number);
+        self.slots.state().places(&self.model).give_back(self.number);
         self.slots.hand_out();
     }
 }

@@ -4,9 +4,9 @@
 //! put into the same URL (`pgbouncer=true`). So those are taken out here, and the rest is the
 //! driver's. A password must not show in any refusal, so nothing of the URL is ever repeated.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use super::SettingsError;
 use super::dsn::{self, Pairs};
@@ -28,6 +28,28 @@ const IGNORED: [&str; 9] = [
     "statement_cache_size",
 ];
 
+/// What the driver reads.
+const KNOWN: [&str; 18] = [
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
 /// Where the database is and how to get there.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -43,8 +65,12 @@ impl Target {
         keep_passwords(&pairs);
         let tls = take_tls(&mut pairs)?;
         let ignored = take_ignored(&mut pairs);
-        let mut config =
-            tokio_postgres::Config::from_str(&pairs.join()).map_err(|error| malformed(reason(&error)))?;
+        // The driver's refusal would quote the name, and with an unescaped ? that is part of a password.
+        if pairs.names().any(|name| !KNOWN.contains(&name)) {
+            return Err(malformed("it has an unknown parameter"));
+        }
+        let mut config = tokio_postgres::Config::from_str(&pairs.join())
+            .map_err(|error| malformed(error.source().map(ToString::to_string).unwrap_or_default()))?;
         set_defaults(&mut config);
         check_numbers(&config)?;
         config.ssl_mode(tls.mode.for_driver());
@@ -56,27 +82,6 @@ impl Target {
             .flatten()
             .for_each(keep_name);
         Ok(Self { config, tls, ignored })
-    }
-
-    /// With bounds on what the system does below us: a half-open socket must not hold anything for hours, and
-    /// a host that does not answer must leave time for the next one.
-    pub fn bounded(mut self, bound: Duration) -> Self {
-        let config = &mut self.config;
-        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
-        let each = bound / u32::try_from(hosts + 1).unwrap_or(u32::MAX);
-        if config.get_connect_timeout().is_none() {
-            config.connect_timeout(each);
-        }
-        if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(bound);
-        }
-        // The system counts whole seconds.
-        let second = Duration::from_secs(1);
-        config.keepalives(true);
-        config.keepalives_idle(bound.max(second));
-        config.keepalives_interval((bound / 3).max(second));
-        config.keepalives_retries(3);
-        self
     }
 
     /// Host, port, database and user: what a person needs to recognise the place, and no secret.
@@ -107,18 +112,6 @@ fn malformed(why: impl Into<String>) -> SettingsError {
         field: "DATABASE_URL",
         given: why.into(),
         allowed: ALLOWED.into(),
-    }
-}
-
-/// The driver's reason, unless it quotes the URL: an unescaped `?` in a password would be quoted.
-fn reason(error: &tokio_postgres::Error) -> String {
-    let detail = std::error::Error::source(error)
-        .map(ToString::to_string)
-        .unwrap_or_default();
-    if detail.contains("unknown option") {
-        "it has an unknown parameter".into()
-    } else {
-        detail
     }
 }
 
@@ -249,16 +242,6 @@ mod tests {
                 "{refusal}"
             );
         }
-    }
-
-    #[test]
-    fn of_several_hosts_each_has_its_part_of_the_time() {
-        let bounded = |url: &str| Target::parse(url).unwrap().bounded(Duration::from_secs(9)).config;
-        let two = bounded("postgres://me@one,two/game");
-        assert_eq!(two.get_connect_timeout(), Some(&Duration::from_secs(3)));
-        assert_eq!(two.get_tcp_user_timeout(), Some(&Duration::from_secs(9)));
-        let own = bounded("postgres://me@one/game?connect_timeout=2");
-        assert_eq!(own.get_connect_timeout(), Some(&Duration::from_secs(2)));
     }
 
     #[test]

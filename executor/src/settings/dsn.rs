@@ -37,6 +37,10 @@ impl Pairs {
             .map(|(_, value)| value.as_str())
     }
 
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.pairs.iter().map(|(name, _)| name.as_str())
+    }
+
     pub fn take(&mut self, key: &str) -> Option<String> {
         let at = self.pairs.iter().position(|(name, _)| name == key)?;
         Some(self.pairs.remove(at).1)

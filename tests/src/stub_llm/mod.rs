@@ -11,8 +11,9 @@ pub use fill::fill;
 pub use reply::Reply;
 
 use crate::http::Request;
+use crate::wait::{BOUND, wait_until};
 use serde_json::{Value, json};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +28,11 @@ struct State {
     script: VecDeque<Reply>,
     answers: Option<Answers>,
     requests: Vec<Request>,
+    /// What other paths than the chat's answer.
+    pages: HashMap<String, Value>,
+    /// So many chats fit into the context together; and what all of them hear when there are more.
+    together: Option<(usize, Reply)>,
+    overflows: u64,
     schema: Value,
     number: u64,
     in_flight: usize,
@@ -92,6 +98,21 @@ impl StubLlm {
     /// Answers made from the request.
     pub fn answers(&self, answers: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
         self.state().answers = Some(Arc::new(answers));
+    }
+
+    /// What it has: the answer of `/v1/models`.
+    pub fn lists(&self, models: Value) {
+        self.serves("/v1/models", models);
+    }
+
+    /// The answer to a GET of this path.
+    pub fn serves(&self, path: &str, answer: Value) {
+        self.state().pages.insert(path.to_owned(), answer);
+    }
+
+    /// From now on so many chats fit into its context together. When there are more, all of them hear `reply`.
+    pub fn holds_together(&self, most: usize, reply: Reply) {
+        self.state().together = Some((most, reply));
     }
 
     /// Every request so far.
@@ -182,21 +203,47 @@ fn serve(stream: &TcpStream, state: &Mutex<State>) {
         return;
     };
     let chat = request.is_chat();
-    let (reply, filled) = {
+    let (reply, filled, overflows) = {
         let mut state = state.lock().expect("stub state");
-        let answer = state.take(&request);
+        let (reply, filled) = state.take(&request);
+        let overflows = state.overflows;
         state.count_time();
         state.in_flight += usize::from(chat);
         state.most_in_flight = state.most_in_flight.max(state.in_flight);
-        answer
+        let too_many = state
+            .together
+            .as_ref()
+            .is_some_and(|(most, _)| state.in_flight > *most);
+        state.overflows += u64::from(too_many);
+        (reply, filled, overflows)
     };
+    let reply = reply.map(|reply| overflowed(state, overflows).filter(|_| chat).unwrap_or(reply));
     let _ = match reply {
         Some(reply) => reply.write(stream, &request, &filled),
-        None => reply::write_json(stream, 200, &[], &models()),
+        None => {
+            let page = state
+                .lock()
+                .expect("stub state")
+                .pages
+                .get(&request.path)
+                .cloned();
+            reply::write_json(stream, 200, &[], &page.unwrap_or_else(models))
+        }
     };
     let mut state = state.lock().expect("stub state");
     state.count_time();
     state.in_flight -= usize::from(chat);
+}
+
+/// What everybody hears who was in flight when the context was full. Until that was so for the first time all
+/// wait for it; from then on each stays for a moment, as the context takes time to fill.
+fn overflowed(state: &Mutex<State>, before: u64) -> Option<Reply> {
+    let (_, reply) = state.lock().expect("stub state").together.clone()?;
+    wait_until("the context was full once", BOUND, || {
+        state.lock().expect("stub state").overflows > 0
+    });
+    std::thread::sleep(Duration::from_millis(100));
+    (state.lock().expect("stub state").overflows > before).then_some(reply)
 }
 
 impl State {

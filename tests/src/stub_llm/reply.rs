@@ -27,6 +27,10 @@ pub enum Reply {
     Stall,
     /// A good item in the reasoning field, the content empty.
     Reasoning,
+    /// Half an item in the reasoning field, the content empty, cut off by `max_tokens`.
+    OnlyThoughts,
+    /// The connection is closed without a word, as by a proxy without its server.
+    Close,
     /// A page, as a proxy or a wrong address gives it.
     Page(String),
     /// An HTTP status with headers and a body.
@@ -79,7 +83,9 @@ impl Reply {
             Reply::Cut => begin(stream, half),
             Reply::Hang => until_client_leaves(stream),
             Reply::Stall => begin(stream, half).and_then(|()| until_client_leaves(stream)),
-            Reply::Reasoning => reasoning(stream, request, &good),
+            Reply::Reasoning => reasoning(stream, request, &good, "stop"),
+            Reply::OnlyThoughts => reasoning(stream, request, half, "length"),
+            Reply::Close => Ok(()),
             Reply::Page(text) => page(stream, text),
             Reply::Status { code, headers, body } => write_json(stream, *code, headers, body),
         }
@@ -109,17 +115,17 @@ fn answer(
     stream.flush()
 }
 
-fn reasoning(stream: &TcpStream, request: &Request, text: &str) -> io::Result<()> {
+fn reasoning(stream: &TcpStream, request: &Request, text: &str, finish: &str) -> io::Result<()> {
     if request.body["stream"] != json!(true) {
         let message = json!({"role": "assistant", "content": "", "reasoning_content": text});
-        return write_json(stream, 200, &[], &completion(&message, "stop", text));
+        return write_json(stream, 200, &[], &completion(&message, finish, text));
     }
     write_head(stream, 200, "text/event-stream", &[])?;
     event(
         stream,
         &json!({"choices": [{"index": 0, "delta": {"reasoning_content": text}, "finish_reason": null}]}),
     )?;
-    finish_stream(stream, "stop", text)
+    finish_stream(stream, finish, text)
 }
 
 fn page(mut stream: &TcpStream, text: &str) -> io::Result<()> {

@@ -27,6 +27,9 @@ fn matrix(cluster: &Cluster, install: Install, share: usize) -> Account {
     let all = list::deeds(&tables, &ours);
     let seed = setting("DEEDS_SEED", 0) as usize;
     let mut trier = Trier::new(cluster, "prepared");
+    // Each verb has something to do, and does it, where nobody has done anything.
+    trier.try_deed(&list::nothing());
+    assert!(trier.account.errors.is_empty(), "{:?}", trier.account.first_words);
     for (n, deed) in all.iter().enumerate() {
         let every = if is_heart(deed) { share.div_ceil(3) } else { share };
         if (n + seed).is_multiple_of(every) {

@@ -4,6 +4,7 @@
 mod backend;
 mod closed;
 mod executor;
+mod game_functions;
 mod game_tables;
 mod lists;
 mod names;

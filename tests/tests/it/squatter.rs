@@ -104,11 +104,23 @@ impl Siege {
             "keeper"
         };
         let mut session = as_role(&self.cluster, "cell", who);
-        if session.batch_execute(&installer.sql()).is_err() {
+        // What is refused is not there: nobody comes near the thing in the way then, but who does it himself.
+        if session.batch_execute(&installer.sql()).is_ok() {
+            self.live_on(who, &mut session, afterwards.then_some(obstacle));
+        } else {
             self.account.refused += 1;
         }
-        let _ = session.batch_execute("rollback");
-        if afterwards {
+        self.judge(&format!(
+            "{installer:?}, {}{}",
+            obstacle.what,
+            if afterwards { " afterwards" } else { "" }
+        ));
+        admin.run("drop database cell with (force)");
+    }
+
+    /// All that touches the game's tables and the pools, by everybody who has to do with them.
+    fn live_on(&self, who: &str, session: &mut Session, obstacle: Option<&Obstacle>) {
+        if let Some(obstacle) = obstacle {
             self.set_in_the_way(obstacle);
         }
         for again in [
@@ -121,12 +133,6 @@ impl Siege {
         for role in [who, "keeper_game", "keeper_gpu"] {
             let _ = as_role(&self.cluster, "cell", role).batch_execute(USE);
         }
-        self.judge(&format!(
-            "{installer:?}, {}{}",
-            obstacle.what,
-            if afterwards { " afterwards" } else { "" }
-        ));
-        admin.run("drop database cell with (force)");
     }
 
     fn set_in_the_way(&self, obstacle: &Obstacle) {

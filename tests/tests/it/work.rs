@@ -3,9 +3,12 @@
 
 mod answers;
 mod content;
+mod context;
 mod crowd;
+mod forms;
 mod host;
 mod interrupted;
+mod models;
 mod summary;
 mod wake;
 

@@ -3,13 +3,14 @@
 
 use std::path::Path;
 
+use serde_json::{Value, json};
+use uuid::Uuid;
+
 use super::report::Finding;
 use crate::door::{BatchEstimate, Door, Order};
-use crate::generator::Host;
+use crate::generator::{Ask, Host};
 use crate::settings::Endpoint;
 
-/// Characters of a prompt in one token, on the safe side for English text and JSON.
-const CHARACTERS: usize = 3;
 pub const LARGER_CONTEXT: &str =
     "give the server a larger context (llama-server divides --ctx-size by --parallel), or fewer slots";
 /// What container engines leave inside of every container.
@@ -29,28 +30,31 @@ pub fn loopback_remedy(endpoint: &Endpoint) -> Option<&'static str> {
 pub async fn context(door: &Door, host: &Host) -> Option<Finding> {
     let context = host.context?;
     let mut longest: Option<(String, usize)> = None;
-    for pool in door.pool_status().await.ok()? {
-        // Kinds that want a parameter cannot be tried without one; they are not the longest.
-        let Ok(order) = door.preview_item(&pool.kind, None, 0).await else {
+    let pools = door.pool_status().await.ok()?.into_iter();
+    let kinds = pools.map(|pool| (pool.kind, None)).chain([conversation()]);
+    for (kind, parameters) in kinds {
+        // Not every kind is here, nor can each be tried without parameters; those are not the longest.
+        let Ok(order) = door.preview_item(&kind, parameters.as_ref(), 0).await else {
             continue;
         };
         let needed = needed(&order);
         if longest.as_ref().is_none_or(|(_, most)| needed > *most) {
-            longest = Some((pool.kind, needed));
+            longest = Some((kind, needed));
         }
     }
     let (kind, needed) = longest?;
     Some(judged(context, &kind, needed))
 }
 
+/// What a summary is asked for: as many messages as it takes by default, of usual length.
+fn conversation() -> (String, Option<Value>) {
+    let message = json!({"role": "dm", "content": "x".repeat(250)});
+    let parameters = json!({"character_id": Uuid::nil(), "messages": vec![message; 30]});
+    ("session_summary".into(), Some(parameters))
+}
+
 fn needed(order: &Order) -> usize {
-    let prompt: usize = order
-        .messages
-        .iter()
-        .map(|message| message.content.chars().count())
-        .sum();
-    let answer = order.sampling["max_tokens"].as_u64().unwrap_or(0);
-    prompt / CHARACTERS + usize::try_from(answer).unwrap_or(usize::MAX)
+    Ask::from_order(order).tokens()
 }
 
 fn judged(context: usize, kind: &str, needed: usize) -> Finding {

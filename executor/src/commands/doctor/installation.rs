@@ -94,7 +94,7 @@ fn versions(about: &About) -> Finding {
 fn background(about: &About) -> Finding {
     const NAME: &str = "background worker";
     match (about.background_worker, about.preloaded, &about.library_version) {
-        (true, ..) => Finding::ok(NAME, "at work"),
+        (true, ..) => Finding::ok(NAME, rest(about)),
         (false, true, _) => Finding::warn(
             NAME,
             "the library is preloaded, but no background worker serves this database; executors do its work",
@@ -112,6 +112,15 @@ fn background(about: &About) -> Finding {
     }
 }
 
+/// As `worker.about()` tells it: none stays where there is nothing to do.
+fn rest(about: &About) -> String {
+    match about.next_look {
+        _ if about.awake => "at work".into(),
+        Some(at) => format!("asleep, next look at {}", at.with_timezone(&chrono::Local).format("%H:%M")),
+        None => "asleep".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::report::Level;
@@ -123,6 +132,8 @@ mod tests {
             schema_version: Some("0.1.0".into()),
             preloaded: true,
             background_worker: true,
+            awake: false,
+            next_look: None,
             library_version: Some("0.1.0".into()),
             ready_problem: None,
         }
@@ -158,6 +169,18 @@ mod tests {
             ..about()
         };
         assert_eq!(versions(&unready).level, Level::Fail);
+    }
+
+    #[test]
+    fn a_worker_that_rests_is_no_trouble() {
+        let at = chrono::Utc::now();
+        let asleep = About {
+            next_look: Some(at),
+            ..about()
+        };
+        let time = at.with_timezone(&chrono::Local).format("%H:%M").to_string();
+        assert!(rest(&asleep).ends_with(&format!("next look at {time}")), "{}", rest(&asleep));
+        assert_eq!(background(&asleep).level, Level::Ok);
     }
 
     #[test]

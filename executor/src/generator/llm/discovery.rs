@@ -19,6 +19,8 @@ pub struct Found {
     pub models: Vec<String>,
     /// What would be asked for where nobody named a model.
     pub first: Option<String>,
+    /// The host says that this one is loaded.
+    loaded: bool,
     pub slots: Option<usize>,
     /// How many requests may be tried where it does not say how many it works on.
     pub most: Option<usize>,
@@ -35,10 +37,20 @@ impl Found {
             base,
             models: Vec::new(),
             first: None,
+            loaded: false,
             slots: None,
             most: None,
             context: None,
             shared: false,
+        }
+    }
+
+    /// A model that was asked for before stays the one, unless it is gone or another one is loaded: one that
+    /// was unloaded for want of work, or a further one on the disk, is no swap.
+    pub fn stay_with(&mut self, before: &Self) {
+        let listed = before.first.as_ref().filter(|name| self.models.contains(name));
+        if let Some(name) = listed.filter(|_| !self.loaded) {
+            self.first = Some(name.clone());
         }
     }
 
@@ -65,13 +77,15 @@ pub async fn discover(wire: &Wire, endpoint: &Endpoint) -> Result<Found, HttpErr
     let entry = &list["data"][0];
     match entry["owned_by"].as_str() {
         Some("llamacpp") => ask_llama_server(wire, &mut found).await,
-        Some("vllm" | "sglang") => {
-            found.context = count(&entry["max_model_len"]);
-            found.most = Some(MADE_FOR_MANY);
-        }
+        Some("vllm" | "sglang") => (found.most, found.context) = batching(entry),
         _ => ask_lm_studio(wire, &mut found).await,
     }
     Ok(found)
+}
+
+/// How many requests vLLM and SGLang may be tried with, and what they tell of their context.
+fn batching(entry: &Value) -> (Option<usize>, Option<usize>) {
+    (Some(MADE_FOR_MANY), count(&entry["max_model_len"]))
 }
 
 /// `/models` under the base, with `/v1` for who left it out.
@@ -109,6 +123,7 @@ async fn ask_lm_studio(wire: &Wire, found: &mut Found) {
         .find(|entry| entry["state"] == "loaded" && matches!(entry["type"].as_str(), Some("llm" | "vlm")));
     if let Some(entry) = loaded {
         found.first = entry["id"].as_str().map(ToOwned::to_owned).or(found.first.take());
+        found.loaded = true;
         found.context = count(&entry["loaded_context_length"]);
         // Its parallel requests share the context that the model is loaded with (lmstudio-bug-tracker#1628).
         found.shared = found.context.is_some();
@@ -139,5 +154,32 @@ mod tests {
         let list = json!({"data": [{"id": "text-embedding-nomic"}, {"id": "Llama-3.1-8B"}, {"id": "bge-reranker"}, {}]});
         assert_eq!(chat_models(&list), ["Llama-3.1-8B"]);
         assert!(chat_models(&json!({"error": "x"})).is_empty());
+    }
+
+    #[test]
+    fn the_model_stays_the_same_until_it_is_gone_or_another_one_is_loaded() {
+        let (endpoint, _) = Endpoint::parse("http://h/v1").unwrap();
+        let found = |models: &[&str], loaded| Found {
+            models: models.iter().map(ToString::to_string).collect(),
+            first: models.first().map(ToString::to_string),
+            loaded,
+            ..Found::nothing(endpoint.clone())
+        };
+        let before = found(&["b"], true);
+        for (models, loaded, first) in [
+            (["a", "b"], false, "b"),
+            (["a", "b"], true, "a"),
+            (["a", "c"], false, "a"),
+        ] {
+            let mut now = found(&models, loaded);
+            now.stay_with(&before);
+            assert_eq!(now.first.as_deref(), Some(first), "{models:?} {loaded}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_batches_is_tried_with_many() {
+        let entry = json!({"id": "m", "owned_by": "vllm", "max_model_len": 8192});
+        assert_eq!(batching(&entry), (Some(MADE_FOR_MANY), Some(8192)));
     }
 }

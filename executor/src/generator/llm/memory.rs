@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use super::fault::HttpError;
 use super::manners::{Ladder, Manners, Thinking};
 use crate::schema::shape_of;
 
@@ -41,6 +42,30 @@ pub enum Lesson {
     Refuses(Manners),
     AcceptsAgain,
     Thinks,
+}
+
+/// One line for what is new about a model.
+pub fn say_learnt(model: &str, lesson: Option<Lesson>, refusal: Option<&HttpError>) {
+    match lesson {
+        Some(Lesson::Refuses(manners)) => {
+            let refusal = refusal.map(ToString::to_string);
+            tracing::warn!(
+                model,
+                refusal,
+                "the model server refuses requests in their full form; from now on it is {}. The full form is tried                  again from time to time",
+                manners.told()
+            );
+        }
+        Some(Lesson::AcceptsAgain) => tracing::info!(
+            model,
+            "the model server accepts requests in their full form again"
+        ),
+        Some(Lesson::Thinks) => tracing::warn!(
+            model,
+            "the model spent a whole answer on thoughts; from now on it is told not to think"
+        ),
+        None => {}
+    }
 }
 
 impl Memory {

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 
 use self::discovery::Found;
 use self::fault::HttpError;
-use self::memory::{Lesson, Memory};
+use self::memory::{Memory, say_learnt};
 use self::stream::{Collected, Spoiled};
 use self::wire::Wire;
 use super::{Ask, Boxed, Cause, Draft, GenerateError, Generator, Host, Trouble};
@@ -97,7 +97,8 @@ impl Llm {
 
     async fn blame(&self, error: HttpError, ask: &Ask, model: &str) -> GenerateError {
         let place = self.endpoint.label();
-        if matches!(error, HttpError::Resting) {
+        // Also where it failed for another reason: nobody may be asked about that now.
+        if self.wire.rests() {
             return GenerateError::Resting;
         }
         if error.is_about_context() {
@@ -165,7 +166,7 @@ impl Llm {
     }
 
     async fn find(&self) -> Result<Found, HttpError> {
-        let found = match discovery::discover(&self.wire, &self.endpoint).await {
+        let mut found = match discovery::discover(&self.wire, &self.endpoint).await {
             // Not every server lists its models; with a name we can do without.
             Err(error) if error.status() == Some(404) && self.model.is_some() => {
                 Found::nothing(self.endpoint.clone())
@@ -173,6 +174,9 @@ impl Llm {
             other => other?,
         };
         let mut known = self.found.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some((before, _)) = known.as_ref() {
+            found.stay_with(before);
+        }
         if known
             .as_ref()
             .is_some_and(|(before, _)| before.models != found.models || before.first != found.first)
@@ -233,29 +237,6 @@ impl Generator for Llm {
 
     fn probe<'a>(&'a self, model: Option<&'a str>, text: bool) -> Boxed<'a, Result<Host, Trouble>> {
         Box::pin(self.look(model, text))
-    }
-}
-
-fn say_learnt(model: &str, lesson: Option<Lesson>, refusal: Option<&HttpError>) {
-    match lesson {
-        Some(Lesson::Refuses(manners)) => {
-            let refusal = refusal.map(ToString::to_string);
-            tracing::warn!(
-                model,
-                refusal,
-                "the model server refuses requests in their full form; from now on it is {}. The full form is tried                  again from time to time",
-                manners.told()
-            );
-        }
-        Some(Lesson::AcceptsAgain) => tracing::info!(
-            model,
-            "the model server accepts requests in their full form again"
-        ),
-        Some(Lesson::Thinks) => tracing::warn!(
-            model,
-            "the model spent a whole answer on thoughts; from now on it is told not to think"
-        ),
-        None => {}
     }
 }
 

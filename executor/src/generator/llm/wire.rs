@@ -98,8 +98,12 @@ impl Wire {
             .unwrap_or_else(|_| Err(late(&place, "the whole answer", bounds.whole)))
     }
 
+    pub fn rests(&self) -> bool {
+        !self.hours.as_ref().is_none_or(ActiveHours::are_now)
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder, place: &str) -> Result<Response, HttpError> {
-        if !self.hours.as_ref().is_none_or(ActiveHours::are_now) {
+        if self.rests() {
             return Err(HttpError::Resting);
         }
         let request = match &self.authorization {

@@ -9,6 +9,7 @@ use pg_worker_tests::{BOUND, Cluster, Database, Session};
 const SLOW: &str = "
     create table switch (slow boolean);
     insert into switch values (true);
+    grant select on switch to public;
     create function take_for_ever() returns trigger language plpgsql as $$
     begin
       if (select slow from public.switch) then

@@ -14,6 +14,8 @@ pub struct Account {
     pub impossible: usize,
     pub cells: usize,
     pub errors: BTreeMap<String, usize>,
+    /// Of each error the first one, in words.
+    pub first_words: BTreeMap<String, String>,
     pub crashes: usize,
     pub troubles: Vec<String>,
 }
@@ -112,6 +114,8 @@ impl<'c> Trier<'c> {
                 let cell = format!("{} after {}: {}", verb.name, deed.told(), words(&error));
                 self.account.troubles.push(cell);
             }
+            let first = self.account.first_words.entry(code.clone());
+            first.or_insert_with(|| format!("{}: {}", verb.name, words(&error)));
             *self.account.errors.entry(code).or_default() += 1;
         }
         self.session.batch_execute("rollback to cell").is_ok()

@@ -182,6 +182,16 @@ fn value_of(of: &str) -> &'static str {
     known.map_or("'1'", |(_, value)| value)
 }
 
+/// The deed of an owner who leaves all as it is.
+pub fn nothing() -> Deed {
+    Deed {
+        sort: "nothing",
+        table: String::new(),
+        sql: "select 1".to_owned(),
+        held: None,
+    }
+}
+
 /// All deeds, those to a table beside each other. `ours`: the trigger functions of schema worker.
 pub fn deeds(tables: &[Table], ours: &[String]) -> Vec<Deed> {
     tables.iter().flat_map(|table| to(table, ours)).collect()

@@ -14,6 +14,8 @@ insert into characters values ('00000000-0000-4000-8000-0000000000c1', 'Mirel', 
 insert into dm_conversations (character_id, role, content) values
   ('00000000-0000-4000-8000-0000000000c1', 'player', 'We go down to the old mill.'),
   ('00000000-0000-4000-8000-0000000000c1', 'dm', 'The wheel stands still, and there is light in the loft.');
+-- From now on these are used.
+select worker.setup();
 
 update content_pools set min_size = 3, batch_size = 2;
 select worker.add_kind('riddle', 'Write riddle {{item_no}} about {{topic}}.',

@@ -113,7 +113,7 @@ pub const VERBS: &[Verb] = &[
            end loop;
          end $$",
     ),
-    executor("preview", "select * from worker.preview_item('quest'); select * from worker.preview_item('poi'); select * from worker.preview_item('npc')"),
+    executor("preview", "select * from worker.preview_item('quest'); select * from worker.preview_item('poi', '{\"campaign_seed\": \"ember\"}'); select * from worker.preview_item('npc')"),
     executor("rescue", "select worker.rescue_jobs()"),
     executor("refill", "select worker.refill_pools()"),
     executor("prune", "select worker.prune_jobs()"),

@@ -148,3 +148,35 @@ fn once_ends_with_the_reason_instead_of_waiting() {
     let text = ends(at(&database.url()).env("LOCAL_LLM_ENDPOINT", &refused), "once", 1);
     says(&text, &["no connection", "refused"]);
 }
+
+#[test]
+fn what_stands_before_the_address_of_the_model_is_sent_as_a_header_and_shown_to_nobody() {
+    let database = Database::quiet();
+    for (before, header) in [
+        (KEY.to_owned(), format!("Bearer {KEY}")),
+        (format!("keeper:{PASSWORD}"), "Basic ".to_owned()),
+    ] {
+        let model = StubLlm::start();
+        let endpoint = model.url().replace("://", &format!("://{before}@"));
+        let executor = at(&database.url()).env("LOCAL_LLM_ENDPOINT", &endpoint).start();
+        wait_until("the model host was asked", BOUND, || !model.requests().is_empty());
+        let sent = model.requests()[0].header("authorization").map(ToOwned::to_owned);
+        assert!(
+            sent.as_deref().is_some_and(|sent| sent.starts_with(&header)),
+            "{sent:?}"
+        );
+        model.always(Reply::Close);
+        executor.wait_for_log("no jobs are leased");
+        becomes(&executor, 200);
+        ends_well(executor, &["a model writes"]);
+    }
+}
+
+#[test]
+fn a_password_that_is_a_word_masks_no_other_word() {
+    let database = Database::quiet();
+    let executor = at(&with_password(&database, "postgres", "postgres")).start();
+    becomes(&executor, 200);
+    let log = executor.log();
+    assert!(log.contains("postgres") && !log.contains("***"), "{log}");
+}

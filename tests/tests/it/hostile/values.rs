@@ -188,6 +188,11 @@ pub fn of_type(name: &str) -> BoxedStrategy<Option<String>> {
         "uuid[]" => list(id()),
         "text[]" | "name[]" => list(text()),
         "regclass" => words(&["public.secrets", "public.worker_jobs", "public.quest_templates"]),
+        "regclass[]" => words(&[
+            "{}",
+            "{public.secrets}",
+            "{public.worker_jobs,public.quest_templates,NULL}",
+        ]),
         "regprocedure" => words(&["worker.version()"]),
         "aclitem[]" => words(&["{}", "{=r/postgres}"]),
         "interval" => words(&["-1 year", "0", "178000000 years"]),

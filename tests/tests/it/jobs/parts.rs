@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 on_both_installs!(
     a_job_that_the_game_refers_to_stays_and_the_others_are_pruned,
-    a_retention_that_is_none_deletes_nothing_and_stops_nothing,
     a_part_that_fails_is_named_and_the_others_are_done,
     a_job_that_cannot_be_rescued_stops_no_other,
     a_pool_without_its_table_stops_no_other,
@@ -56,8 +55,11 @@ fn a_job_that_the_game_refers_to_stays_and_the_others_are_pruned(database: &Data
     assert_eq!(session.count("worker_jobs"), 0);
 }
 
-fn a_retention_that_is_none_deletes_nothing_and_stops_nothing(database: &Database) {
-    let mut session = without_refills(database);
+/// Where the library is, the server itself refuses such a setting.
+#[test]
+fn a_retention_that_is_none_deletes_nothing_and_stops_nothing() {
+    let database = Database::sql_only();
+    let mut session = without_refills(&database);
     enqueue_quests(&mut session, 1);
     finish(&mut session, 4000);
     for text in ["soon", "7 dyas", "100000000 years"] {
@@ -160,7 +162,7 @@ fn titles_of_long_ago_are_forgotten(database: &Database) {
     let old = enqueue_quests(&mut session, 1);
     session.rows(
         "insert into worker.items (job_id, item_no, kind, item_id, title, title_key, created_at)
-         select case n when 1 then $1 else $2 end, n, 'quest', gen_random_uuid(), 'T' || n, 't' || n, now() - interval '1 year' + n * interval '1 minute'
+         select case n when 1 then $1::uuid else $2::uuid end, n, 'quest', gen_random_uuid(), 'T' || n, 't' || n, now() - interval '1 year' + n * interval '1 minute'
            from generate_series(1, 5003) n",
         &[&kept, &old],
     );

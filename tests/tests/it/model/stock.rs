@@ -114,7 +114,7 @@ impl Model {
     fn want(&mut self, low: i32) {
         let key = format!("wanted generate_quests {{\"level_range\": [{low}, {}]}}", low + 2);
         if !self.is_resting() && self.twin(Some(&key), None).is_none() {
-            self.born("generate_quests", 3, BATCH_SIZE, 0, Some(key));
+            self.born("generate_quests", 3, BATCH_SIZE.min(5), 0, Some(key));
             self.births.last_mut().expect("just born").low = low;
         }
     }
@@ -154,6 +154,9 @@ impl Model {
         let jobs = self.state.jobs.values();
         let owed: i32 = jobs
             .filter(|job| job.is_on_the_way() && job.job_type == "generate_quests")
+            // What a claim wanted is for its own levels, and what is due later fills no gap now.
+            .filter(|job| !job.key.as_deref().unwrap_or("").starts_with("wanted"))
+            .filter(|job| job.run_at <= now + 3600 / super::MOMENT)
             .map(|job| (job.asked - job.stored).max(0))
             .sum();
         let mut missing = if self.is_resting() {

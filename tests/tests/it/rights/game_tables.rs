@@ -16,6 +16,7 @@ on_both!(
     a_function_that_its_owner_has_changed_does_no_harm,
     a_column_of_a_type_of_somebodys_own_is_named,
     only_the_owner_may_call_the_functions,
+    a_partitioned_table_is_a_table,
 );
 
 const HERO: &str = "7d0e0f5e-0d0d-4a3a-9f2b-6c1a5b1f0001";
@@ -69,7 +70,7 @@ fn summarise(session: &mut Session) -> String {
     outcome(session, "complete_job", &lease, "")
 }
 
-fn check(session: &mut Session) -> Option<String> {
+pub fn check(session: &mut Session) -> Option<String> {
     session.run("delete from worker_jobs where job_type = 'check_all_pools'; select schedule_pool_check(); select worker.refill_pools()");
     session.value(
         "select result ->> 'note' from worker_jobs where job_type = 'check_all_pools'",
@@ -250,33 +251,16 @@ fn only_the_owner_may_call_the_functions(database: &Database) {
     }
 }
 
-/// Whoever installs and is no member of a table's owner cannot act for him, and is told what to do.
-#[test]
-fn who_may_not_make_a_function_is_told_the_statement() {
-    let database = super::generous();
+fn a_partitioned_table_is_a_table(database: &Database) {
     let mut session = database.session();
-    session.run(
-        "create table characters (campaign_seed text); alter table characters owner to stranger;
-                 grant create on schema public to game; grant usage, create on schema public to stranger",
-    );
-    session.run(&format!("grant create on database {} to game", database.name()));
-    let mut game = database.session_as("game");
-    game.run(&pg_worker_tests::paths::read("sql/pg_worker_ext.sql"));
-    let notices = game.notices().join("\n");
-    assert!(
-        notices.contains("characters belongs to stranger, of which game is no member")
-            && notices.contains("GRANT stranger TO game;"),
-        "{notices}"
-    );
-    let note = check(&mut game).expect("a note");
-    assert!(note.contains("SELECT worker.setup();"), "{note}");
-    session.run("grant stranger to game");
-    game.run("select worker.setup()");
-    assert_eq!(check(&mut game), None);
-    let owner =
-        "select proowner::regrole::text from pg_proc where oid = 'worker.game_characters()'::regprocedure";
-    assert_eq!(session.value::<String>(owner, &[]), "stranger");
-    let lent = "select has_schema_privilege('stranger', 'worker', 'create')";
-    assert!(!session.value::<bool>(lent, &[]));
-    session.run("revoke stranger from game");
+    session.run(CLIMB);
+    session.run(TALK);
+    session.run("set role game;
+        create table journal_entries (character_id uuid, entry_type text, content text, metadata jsonb) partition by hash (character_id);
+        create table journal_part partition of journal_entries for values with (modulus 1, remainder 0);
+        create constraint trigger at_commit after insert on journal_part deferrable initially deferred for each row execute function climb();
+        reset role; select worker.setup()");
+    assert_eq!(summarise(&mut session), "completed");
+    assert_eq!(session.count("journal_entries"), 1);
+    assert_eq!(who(&mut session), ["at_commit game"]);
 }

@@ -108,18 +108,18 @@ fn answers_that_are_no_items_are_asked_for_again() {
         json!({"title": "A turn for the worse", "description": "x", "level_min": 9, "level_max": 2});
     let page = "<!doctype html>\n<html><body>Welcome</body></html>\n";
     for (name, reply, reason) in [
-        ("silence before the first token", Reply::Hang, "empty"),
-        ("silence in the middle", Reply::Stall, "empty"),
+        ("silence before the first token", Reply::Hang, "timeout"),
+        ("silence in the middle", Reply::Stall, "timeout"),
         ("a reset in the middle", Reply::Cut, "empty"),
         (
             "200 with an error",
             status(200, &[], json!({"error": "no model"})),
-            "empty",
+            "error",
         ),
         (
             "an internal error",
             Reply::status(500, "peg-native format"),
-            "empty",
+            "error",
         ),
         ("nothing", Reply::Text(String::new()), "empty"),
         ("cut off", Reply::Length, "truncated"),
@@ -134,6 +134,11 @@ fn answers_that_are_no_items_are_asked_for_again() {
             Reply::Json(json!({"quest": {"title": "x"}})),
             "schema",
         ),
+        (
+            "an item inside of an object that is not valid",
+            Reply::Text("{\"quest\": {\"title\": \"A good one\"}, oops}".into()),
+            "not_json",
+        ),
         ("levels in the wrong order", Reply::Json(wrong_order), "schema"),
         (
             "the prompt",
@@ -144,7 +149,7 @@ fn answers_that_are_no_items_are_asked_for_again() {
         (
             "a redirect",
             status(302, &[("Location", "/elsewhere")], json!({})),
-            "empty",
+            "error",
         ),
     ] {
         place.try_out(name, reply, &Blame::Answer(reason));

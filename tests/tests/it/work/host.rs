@@ -174,7 +174,8 @@ fn outside_of_its_hours_the_gpu_is_left_alone() {
         of_job(&mut session, job, "concat_ws(' ', status, attempts)").as_deref(),
         Some("pending 0")
     );
-    assert_eq!(model.chats().len(), 0);
+    assert_eq!(model.requests().len(), 0, "not even for the list of its models");
+    assert_eq!(health["llm"], "unknown");
     drop(executor);
     let _awake = woken(&database)
         .model(&model)
@@ -216,9 +217,10 @@ fn scrapes_are_answered_from_what_is_known_and_by_kind() {
         "create sequence asked;
          alter function worker.pool_status() rename to pool_status_in_truth;
          create function worker.pool_status()
-         returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text)
+         returns table (kind text, scope text, available bigint, min_size integer, on_the_way bigint, level text,
+                        last_failure text)
          language sql as $$
-           select 'poi', 'campaign ' || n, 2::bigint, 50, n::bigint % 2, 'low'
+           select 'poi', 'campaign ' || n, 2::bigint, 50, n::bigint % 2, 'low', null
              from generate_series(1, 100) n, nextval('asked') $$",
     );
     let executor = woken(&database).start();

@@ -1,7 +1,7 @@
 //! Session summaries: read from the game's own tables, stored in ours and in the game's journal.
 
 use crate::steps::{enqueue, of_job};
-use pg_worker_tests::{Cluster, Database, Executor, Session};
+use pg_worker_tests::{Cluster, Database, Executor};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
