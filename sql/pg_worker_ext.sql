@@ -1312,9 +1312,12 @@ declare
   v_id uuid;
 begin
   perform worker.require_read_committed();
-  -- Another transaction is asking for the same and has not ended: who waits for it may be who it waits for.
   if not pg_try_advisory_xact_lock(hashtextextended('pg_worker_ext pool check', 0)) then
-    return null;
+    -- Another transaction asks for the same, and may yet roll back. Who holds something may be who it waits for.
+    if pg_current_xact_id_if_assigned() is not null or worker.holds_locks(null) then
+      return null;
+    end if;
+    perform pg_advisory_xact_lock(hashtextextended('pg_worker_ext pool check', 0));
   end if;
   insert into public.worker_jobs (job_type, priority) values ('check_all_pools', 1)
   on conflict do nothing

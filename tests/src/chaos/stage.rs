@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// Every change of a job's status or owner is written down, in the transaction that makes it.
+/// Every change of a job's status or owner is written down, in the transaction that makes it. The tables may belong to
+/// a role that has no rights here.
 const AUDIT: &str = "
     create schema audit;
     create table audit.steps (id bigserial primary key, job uuid, was text, is_now text, token uuid, attempts int,
                               asked int, at timestamptz default clock_timestamp());
     create index on audit.steps (job, id);
-    create function audit.note() returns trigger language plpgsql as $$
+    create function audit.note() returns trigger language plpgsql security definer as $$
     begin
       insert into audit.steps (job, was, is_now, token, attempts, asked)
       values (new.id, case when tg_op = 'UPDATE' then old.status end, new.status, new.lease_token, new.attempts, new.asked);

@@ -130,10 +130,17 @@ fn a_pool_check_that_another_game_asks_for_is_not_waited_for(database: &Database
     let mut game = database.session();
     game.run("begin; select schedule_pool_check()");
     let mut other = database.session();
-    other.run("set lock_timeout = '1ms'");
-    let none: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
-    assert_eq!(none, None);
+    for held in [
+        "select pg_advisory_xact_lock(1)",
+        "update content_pools set min_size = 50 where kind = 'quest'",
+    ] {
+        other.run(&format!("set lock_timeout = '1ms'; begin; {held}"));
+        let none: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
+        assert_eq!(none, None);
+        other.run("commit");
+    }
     game.run("rollback");
+    other.run("reset lock_timeout");
     let check: Option<uuid::Uuid> = other.value("select schedule_pool_check()", &[]);
     assert!(check.is_some(), "whoever asks next is heard");
 }
