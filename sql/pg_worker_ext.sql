@@ -972,6 +972,9 @@ comment on function worker.setup_pool(text) is
 create or replace function worker.item_returned() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- on a table of somebody else's: it keeps nothing from being deleted
+  end if;
   -- The next to claim it is somebody else: the request that had it must not find it again.
   new.request_id := null;
   new.used_at := null;
@@ -1182,6 +1185,9 @@ comment on function worker.job_inserted() is
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- on a table of somebody else's: nothing of ours deletes by it, and it keeps nothing from being deleted
+  end if;
   if old.status = 'running' and new.status <> 'cancelled' and new.lease_expires_at is not distinct from old.lease_expires_at then
     -- Our own functions end the lease with the job. Here somebody's plain UPDATE did not: the token is worth
     -- nothing from now on (a cancelled job keeps it, so that its executor is told why).
@@ -1233,6 +1239,9 @@ end $$;
 create or replace function worker.pool_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- as above
+  end if;
   -- Whoever changes a pool may have mended what made its jobs fail.
   -- What somebody is just noting stays: to wait for that would be the other way round than refills do it.
   delete from worker.pool_trouble t
@@ -5595,6 +5604,7 @@ begin
   values (v_character, p_item ->> 'summary', p_item -> 'key_events', p_item -> 'open_threads', p_provenance)
   returning id into v_id;
   if to_regclass('public.journal_entries') is not null then
+    perform worker.require_game_access('journal_entries');
     perform worker.game_journal_entries(v_character, p_item ->> 'summary',
       jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
                          'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));

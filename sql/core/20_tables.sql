@@ -276,6 +276,9 @@ comment on function worker.setup_pool(text) is
 create or replace function worker.item_returned() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- on a table of somebody else's: it keeps nothing from being deleted
+  end if;
   -- The next to claim it is somebody else: the request that had it must not find it again.
   new.request_id := null;
   new.used_at := null;

@@ -55,6 +55,9 @@ comment on function worker.job_inserted() is
 create or replace function worker.job_status_changed() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- on a table of somebody else's: nothing of ours deletes by it, and it keeps nothing from being deleted
+  end if;
   if old.status = 'running' and new.status <> 'cancelled' and new.lease_expires_at is not distinct from old.lease_expires_at then
     -- Our own functions end the lease with the job. Here somebody's plain UPDATE did not: the token is worth
     -- nothing from now on (a cancelled job keeps it, so that its executor is told why).
@@ -106,6 +109,9 @@ end $$;
 create or replace function worker.pool_changed() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
+  if tg_op = 'DELETE' then
+    return old; -- as above
+  end if;
   -- Whoever changes a pool may have mended what made its jobs fail.
   -- What somebody is just noting stays: to wait for that would be the other way round than refills do it.
   delete from worker.pool_trouble t

@@ -180,6 +180,7 @@ begin
   values (v_character, p_item ->> 'summary', p_item -> 'key_events', p_item -> 'open_threads', p_provenance)
   returning id into v_id;
   if to_regclass('public.journal_entries') is not null then
+    perform worker.require_game_access('journal_entries');
     perform worker.game_journal_entries(v_character, p_item ->> 'summary',
       jsonb_build_object('key_events', p_item -> 'key_events', 'open_threads', p_item -> 'open_threads',
                          'session_summary_id', v_id, 'job_id', p_provenance -> 'job_id'));
