@@ -787,7 +787,7 @@ begin
     ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, vacuum_index_cleanup = on);
     comment on table public.worker_jobs is 'The job queue: one row is one unit of background work. Fill it with enqueue_worker_job().';
     comment on column public.worker_jobs.priority is '1 is the most urgent, 10 the least.';
-    comment on column public.worker_jobs.run_at is 'Not before this time; infinity: not until it is given another.';
+    comment on column public.worker_jobs.run_at is 'Not before this time.';
     comment on column public.worker_jobs.dedupe_key is 'While a job with this key is pending or running, no second one is made.';
     comment on column public.worker_jobs.attempts is 'Attempts charged so far; a job that was given back because no model could be reached is not charged.';
     comment on column public.worker_jobs.lease_token is 'Proof of the present lease; only who knows it may store, finish or give back.';
