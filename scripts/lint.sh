@@ -59,8 +59,7 @@ step "cargo fmt --check"
 cargo fmt --all --check
 step "cargo clippy -D warnings"
 mapfile -t native < <(native_args)
-# Its unsafe blocks are being rewritten: until then they need not say why they are sound.
-cargo clippy --quiet "${native[@]}" -- -D warnings -A clippy::undocumented_unsafe_blocks
+cargo clippy --quiet "${native[@]}" -- -D warnings
 cargo clippy --quiet --workspace --exclude pg_worker_ext --all-targets -- -D warnings
 step "generated SQL is fresh"
 cargo run --quiet --package xtask -- sql --check

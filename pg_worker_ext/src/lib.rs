@@ -9,7 +9,6 @@
 //!
 //! The domain (tables, queue, pools, kinds) is SQL: see the folder `sql/`.
 
-#![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 mod gucs;
 mod info;

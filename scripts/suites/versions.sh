@@ -39,7 +39,7 @@ put_inside() {
 
 lint_for() {
   PGRX_PG_CONFIG_PATH=$2 CARGO_TARGET_DIR=$ROOT/target/versions \
-    cargo clippy --quiet --package pg_worker_ext --lib --no-default-features --features "pg$1" -- -D warnings -A clippy::undocumented_unsafe_blocks
+    cargo clippy --quiet --package pg_worker_ext --lib --no-default-features --features "pg$1" -- -D warnings
 }
 
 count() { if "${@:2}"; then passed=$((passed + 1)); say "ok: $1"; else failed=$((failed + 1)); say "FAILED: $1"; fi; }
