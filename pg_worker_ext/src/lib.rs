@@ -9,7 +9,6 @@
 //!
 //! The domain (tables, queue, pools, kinds) is SQL: see the folder `sql/`.
 
-
 mod gucs;
 mod info;
 mod json_schema;

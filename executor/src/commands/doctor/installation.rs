@@ -116,7 +116,10 @@ fn background(about: &About) -> Finding {
 fn rest(about: &About) -> String {
     match about.next_look {
         _ if about.awake => "at work".into(),
-        Some(at) => format!("asleep, next look at {}", at.with_timezone(&chrono::Local).format("%H:%M")),
+        Some(at) => format!(
+            "asleep, next look at {}",
+            at.with_timezone(&chrono::Local).format("%H:%M")
+        ),
         None => "asleep".into(),
     }
 }
@@ -179,7 +182,11 @@ mod tests {
             ..about()
         };
         let time = at.with_timezone(&chrono::Local).format("%H:%M").to_string();
-        assert!(rest(&asleep).ends_with(&format!("next look at {time}")), "{}", rest(&asleep));
+        assert!(
+            rest(&asleep).ends_with(&format!("next look at {time}")),
+            "{}",
+            rest(&asleep)
+        );
         assert_eq!(background(&asleep).level, Level::Ok);
     }
 

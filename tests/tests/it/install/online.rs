@@ -35,7 +35,7 @@ fn a_setup_waits_for_no_open_transaction_when_nothing_is_to_be_done(database: &D
     game.run(CLAIM);
     game.run("select enqueue_worker_job('generate_npcs'); update content_pools set min_size = 7 where kind = 'npc'");
     let mut session = database.session();
-    session.run("set lock_timeout = '1ms'; select worker.setup()");
+    session.run("set lock_timeout = '5s'; select worker.setup()");
     game.run("commit");
 }
 
