@@ -74,12 +74,12 @@ fn a_rolled_back_enqueue_is_not_announced() {
 #[test]
 fn a_burst_is_announced_with_few_notifications() {
     let (db, mut listener) = listening_at_rest();
-    let mut game = db.session();
-    for _ in 0..200 {
-        game.run("select enqueue_worker_job('generate_quests')");
-    }
+    // Each commits by itself, one right after the other.
+    db.session().run(
+        "do $$ begin for n in 1..200 loop perform enqueue_worker_job('generate_quests'); commit; end loop; end $$",
+    );
     let heard = listener.notifiers(Duration::from_secs(1)).len();
-    assert!((1..200).contains(&heard), "{heard} notifications for 200 jobs");
+    assert!((1..100).contains(&heard), "{heard} notifications for 200 jobs");
 }
 
 #[test]

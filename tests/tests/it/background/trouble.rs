@@ -15,7 +15,7 @@ fn times(log: &str, words: &str) -> Vec<NaiveDateTime> {
 }
 
 #[test]
-fn a_broken_table_is_logged_and_the_rest_of_the_work_goes_on() {
+fn a_step_that_fails_is_logged_and_the_rest_of_the_work_goes_on() {
     const FAILED: &str = "refilling pools failed in database";
     let cluster = Cluster::own(&["pg_worker_ext.tick_interval = 1", "log_timezone = UTC"]);
     let db = Database::empty(&cluster);
@@ -23,7 +23,8 @@ fn a_broken_table_is_logged_and_the_rest_of_the_work_goes_on() {
     session.run(
         "begin; create extension pg_worker_ext;
          insert into worker_jobs (job_type, status) values ('generate_npcs', 'running');
-         alter table quest_templates rename column used to taken; commit",
+         create function fail() returns trigger language plpgsql as $f$ begin raise exception 'not now' using detail = 'The game says so.'; end $f$;
+         create trigger fail before insert on worker_jobs for each row when (new.refill) execute function fail(); commit",
     );
     let mut session = served(&db);
     wait_until("four failures", BOUND, || {
@@ -43,7 +44,9 @@ fn a_broken_table_is_logged_and_the_rest_of_the_work_goes_on() {
     let job: uuid::Uuid = session.value("select id from worker_jobs", &[]);
     let_lease_run_out(&mut session, job);
     session.wait_until_true("select status = 'pending' from worker_jobs", BOUND);
-    session.run("alter table quest_templates rename column taken to used");
+    let log = cluster.log();
+    assert!(log.contains("The game says so.") && log.contains("Statement: select worker.refill_pools()"), "{log}");
+    session.run("drop trigger fail on worker_jobs");
     session.wait_until_true(
         "select exists (select from worker_jobs where job_type = 'generate_quests')",
         BOUND,
