@@ -28,6 +28,8 @@ pub const JOBS: u32 = 1;
 pub const POOLS: u32 = 2;
 /// Everything is to be looked at: nobody knows what has happened here.
 pub const VISIT: u32 = 4;
+/// Somebody has mended something: what failed before is tried at once.
+pub const AFRESH: u32 = 16;
 /// Others wait for their turn: the worker is to leave when it has done a step.
 pub const YIELD: u32 = 8;
 

@@ -65,7 +65,10 @@ fn wake<'a>(trigger: &'a PgTrigger<'a>) -> Result<Option<PgHeapTuple<'a, Allocat
 #[pg_extern(create_or_replace, volatile, parallel_unsafe)]
 fn wake_at(p_at: Option<TimestampWithTimeZone>) {
     match p_at {
-        None => ask_launcher(),
+        None if shmem::preloaded() => {
+            at_commit();
+            FLAGS.set(FLAGS.get() | shmem::AFRESH);
+        }
         Some(at) if shmem::preloaded() => {
             // SAFETY: reads the clock.
             let now = unsafe { pg_sys::GetCurrentTimestamp() };
@@ -74,7 +77,7 @@ fn wake_at(p_at: Option<TimestampWithTimeZone>) {
             at_commit();
             DUE.set(DUE.get().min(process::now() + wait));
         }
-        Some(_) => {}
+        _ => {}
     }
 }
 

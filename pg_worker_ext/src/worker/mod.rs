@@ -121,6 +121,9 @@ impl Worker {
     /// What is wished for already stays up until it is done: whoever commits next need not wake us for it.
     fn take_flags(&mut self) {
         let flags = self.slot.take(self.news());
+        if flags & shmem::AFRESH != 0 {
+            self.schedule.begin_afresh();
+        }
         if flags & shmem::VISIT != 0 {
             self.schedule.want_everything();
         }
@@ -145,7 +148,7 @@ impl Worker {
         } else {
             shmem::POOLS
         };
-        jobs | pools | shmem::VISIT
+        jobs | pools | shmem::VISIT | shmem::AFRESH
     }
 
     fn sleep(&self, until: Moment) {

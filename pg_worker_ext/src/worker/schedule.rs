@@ -18,7 +18,7 @@ const REFILL_GAP: Duration = Duration::from_secs(1);
 /// Pruning goes on after this when it was not through.
 const PRUNE_GAP: Duration = Duration::from_secs(1);
 /// All of the maintenance is done at most this often unless something asks for it.
-const FULL_ROUND: Duration = Duration::from_secs(600);
+const FULL_ROUND: Duration = Duration::from_secs(1800);
 /// A worker that has had nothing to do for so long leaves.
 pub const LINGER: Duration = Duration::from_secs(1);
 /// The longest wait after a failure.
@@ -142,8 +142,13 @@ impl Schedule {
         self.notes.wanted[step as usize] = true;
     }
 
-    /// Somebody asks for everything, whatever failed before.
+    /// Nobody knows what has happened here: everything is looked at.
     pub fn want_everything(&mut self) {
+        self.notes.wanted = Notes::EMPTY.wanted;
+    }
+
+    /// Somebody has mended something: whatever failed before is tried at once.
+    pub fn begin_afresh(&mut self) {
         self.notes = Notes::EMPTY;
     }
 
@@ -232,13 +237,14 @@ impl Schedule {
             Step::Rescue | Step::Prune => Duration::ZERO,
         };
         self.not_before[step as usize] = now + gap;
-        if step != Step::Look {
-            // What was done may have changed what is due next.
+        // What was done may have changed what is due next. A look that is waited for already is not put off again:
+        // else whoever enqueues without a pause would put it off for ever.
+        if step != Step::Look && !self.wants(Step::Look) {
             self.want(Step::Look);
-        }
-        if step == Step::Notify {
-            let look = &mut self.not_before[Step::Look as usize];
-            *look = (*look).max(now + LOOK_AFTER_NOTIFY);
+            if step == Step::Notify {
+                let look = &mut self.not_before[Step::Look as usize];
+                *look = (*look).max(now + LOOK_AFTER_NOTIFY);
+            }
         }
     }
 

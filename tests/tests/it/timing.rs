@@ -176,6 +176,32 @@ proptest! {
     }
 }
 
+/// Who enqueues without a pause, or asks again and again whether he is served, keeps nothing else from being done.
+#[test]
+fn a_flood_of_wishes_puts_nothing_off() {
+    let luck = Luck {
+        fails: [false; STEPS.len()],
+        due_in: None,
+    };
+    let mut now = Moment(1_000_000_000);
+    let mut schedule = Schedule::new(now, Notes::EMPTY);
+    let mut done = [0; STEPS.len()];
+    for _ in 0..1000 {
+        schedule.want(Step::Notify);
+        schedule.want(Step::Refill);
+        while let Next::Do(step) = schedule.next(now) {
+            done[step as usize] += 1;
+            attempt(&mut schedule, step, now, luck);
+        }
+        now = now + Duration::from_millis(5);
+    }
+    // In five seconds: a look every 250 ms, a refill every second.
+    assert!(
+        done[Step::Look as usize] >= 18 && done[Step::Refill as usize] >= 5,
+        "{done:?}"
+    );
+}
+
 /// With one place, who waits longest is next, and whoever has had his time makes room.
 #[test]
 fn turns_are_taken() {

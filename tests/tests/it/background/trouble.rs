@@ -45,7 +45,10 @@ fn a_step_that_fails_is_logged_and_the_rest_of_the_work_goes_on() {
     let_lease_run_out(&mut session, job);
     session.wait_until_true("select status = 'pending' from worker_jobs", BOUND);
     let log = cluster.log();
-    assert!(log.contains("The game says so.") && log.contains("Statement: select worker.refill_pools()"), "{log}");
+    assert!(
+        log.contains("The game says so.") && log.contains("Statement: select worker.refill_pools()"),
+        "{log}"
+    );
     session.run("drop trigger fail on worker_jobs");
     session.wait_until_true(
         "select exists (select from worker_jobs where job_type = 'generate_quests')",
