@@ -9,6 +9,8 @@ all=0
 [ "${1:-}" != --all ] || all=1
 cd "$ROOT"
 load_setup
+# Most of what a test does is to wait for a server.
+export RUST_TEST_THREADS=${RUST_TEST_THREADS:-$(($(nproc) * 2))}
 passed=0 failed=0 skipped=0
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

@@ -351,6 +351,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     (select min('trigger ' || t.tgname) from pg_trigger t where t.tgrelid = p_table and not t.tgisinternal),
     (select min('rule ' || r.rulename) from pg_rewrite r where r.ev_class = p_table),
+    (select min('policy ' || y.polname) from pg_policy y where y.polrelid = p_table and not (y.polqual is null and y.polwithcheck is null)
+        and exists (select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = y.oid
+                       and d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384)),
+    (select min('child ' || i.inhrelid::regclass) from pg_inherits i where i.inhparent = p_table),
     (select min(pg_describe_object(d.refclassid, d.refobjid, 0)) from pg_depend d
       where d.refobjid >= 16384 and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_type'::regclass)
         and (d.refclassid <> 'pg_type'::regclass or (select typtype from pg_type where oid = d.refobjid) <> 'e')
@@ -739,7 +743,6 @@ begin
     comment on table worker.kinds is
       'The kinds of content as shipped: how to prompt for an item, how to check it, where it goes. A game''s own wishes belong in content_pools; worker.setup() rewrites the shipped rows.';
     comment on column worker.kinds.item_table is 'Where its items are stored: a pool that is kept filled where min_size is given.';
-    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}; see worker.accepted_parameters.';
     comment on column worker.kinds.scope_parameter is 'The parameter (and column of item_table) that divides this kind into a pool for each of its values; NULL: one pool.';
     comment on column worker.kinds.facets is 'Lists by name, from which each item of a job gets one value, without replacement: they force variety.';
     comment on column worker.kinds.grammar is 'Word lists and templates of the built-in generator.';
@@ -749,6 +752,10 @@ begin
     comment on column worker.kinds.context_function is 'Function (parameters jsonb, facets jsonb, item_no int, seed bigint) → jsonb: what the prompt, the schema and the grammar are told.';
     comment on column worker.kinds.check_function is 'Function (item jsonb, parameters jsonb) → text: the reason for a rejection, or NULL.';
     comment on column worker.kinds.store_function is 'Function (item jsonb, parameters jsonb, provenance jsonb) → uuid: stores the item and gives its id. NULL: it goes into item_table as it is (worker.add_kind).';
+  end if;
+  -- In 0.1.0 it named a function that is gone.
+  if worker.may_change('worker.kinds') then
+    comment on column worker.kinds.parameters is 'What a job of this kind takes, by name: {"type", "min", "max", "values", "max_length", "required"}.';
   end if;
 end $$;
 
@@ -5310,23 +5317,30 @@ declare
   v_high integer;
   v_id uuid;
 begin
-  -- The lowest levels that are there lie within these two. Some draws: the first that hits a band begins, and so each
-  -- band is as likely as any other, wherever the gaps are.
-  select b.low, b.high into v_low, v_high
-    from (select (select q.level_min from public.quest_templates q
-                   where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
-                 (select q.level_min from public.quest_templates q
-                   where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
-  if v_low is null then
-    return null;
+  -- A level is drawn, and the first that hits a band begins: so each band is as likely as any other, wherever the gaps
+  -- are. Most draws hit where most levels are there; the order is the index's: else a planner may read the whole table
+  -- for a level that is not there.
+  v_low := 1 + floor(random() * p_max_level)::int;
+  select q.level_min into v_start from public.quest_templates q
+   where not q.used and q.level_min = v_low and q.level_max >= p_min_level
+   order by q.level_min, q.level_max limit 1;
+  if v_start is null then
+    -- Then among those that are there.
+    select b.low, b.high into v_low, v_high
+      from (select (select q.level_min from public.quest_templates q
+                     where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
+                   (select q.level_min from public.quest_templates q
+                     where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
+    if v_low is null then
+      return null;
+    end if;
+    select q.level_min into v_start
+      from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
+     cross join lateral (select q.level_min from public.quest_templates q
+                          where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
+                          order by q.level_min, q.level_max limit 1) q
+     limit 1;
   end if;
-  select q.level_min into v_start
-    from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
-   cross join lateral (select q.level_min from public.quest_templates q
-                        where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
-                        -- the order is the index's: else a planner may read the whole table for a level that is not there
-                        order by q.level_min, q.level_max limit 1) q
-   limit 1;
   v_start := coalesce(v_start, v_low + floor(random() * (v_high - v_low + 1))::int);
   -- Two arcs of the circle of lowest levels: from the start upwards, then from the bottom to the start.
   for v_arc in 1..2 loop
@@ -5783,6 +5797,36 @@ begin
 end $$;
 comment on function worker.make_owner() is
 'worker.wanted_owner(), and the role worker_owner is made where it is that one and is not there yet. Part of worker.setup().';
+
+create or replace function worker.refuse_strangers() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing record;
+begin
+  -- A superuser's first install, and things of our names that an ordinary role has made: what hangs on them would run with
+  -- the rights of whoever enqueues, claims and refills, superusers included. Whoever is named as the owner is trusted.
+  if to_regclass('worker.schema_version') is not null or not (select r.rolsuper from pg_roles r where r.rolname = session_user) then
+    return;
+  end if;
+  select c.oid::regclass as name, r.rolname as owner, worker.foreign_code(c.oid) as code into v_thing
+    from pg_class c join pg_roles r on r.oid = c.relowner
+   where (c.relnamespace = 'worker'::regnamespace
+          or (c.relnamespace = 'public'::regnamespace and c.relname in (
+            'worker_jobs', 'content_pools', 'quest_templates', 'npc_personalities', 'combat_encounters', 'dungeon_content', 'campaign_pois',
+            'session_summaries', 'content_pool_status', 'worker_queue_status', 'worker_executors', 'worker_costs')))
+     and c.relkind not in ('i', 'I', 'S', 't', 'c')
+     and not r.rolsuper and r.rolname is distinct from worker.setting('owner', null)
+     and worker.foreign_code(c.oid) is not null
+   order by c.oid limit 1;
+  if found then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('%s was made by %s and has code of its own: %s', v_thing.name, v_thing.owner, v_thing.code),
+      detail = 'It would run with the rights of whoever uses the table, yours among them. Nothing was changed.',
+      hint = format('Drop it, or say that you trust that role: SET pg_worker_ext.owner = %L;', v_thing.owner);
+  end if;
+end $$;
+comment on function worker.refuse_strangers() is
+'Refuses a superuser''s first install over things of our names that an ordinary role has made and that carry code. Part of worker.setup().';
 
 create or replace function worker.give_functions_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -6575,6 +6619,7 @@ begin
   end if;
   select r.rolname into v_superuser from pg_roles r where r.rolname = worker.queue_owner() and r.rolsuper;
   v_owner := worker.make_owner();
+  perform worker.refuse_strangers();
   perform worker.lock_alone(worker.to_be_changed(v_owner));
   if not worker.is_set_up() then
     -- What is there first: its triggers run as the functions' owner.

@@ -42,6 +42,10 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
   select coalesce(
     (select min('trigger ' || t.tgname) from pg_trigger t where t.tgrelid = p_table and not t.tgisinternal),
     (select min('rule ' || r.rulename) from pg_rewrite r where r.ev_class = p_table),
+    (select min('policy ' || y.polname) from pg_policy y where y.polrelid = p_table and not (y.polqual is null and y.polwithcheck is null)
+        and exists (select from pg_depend d where d.classid = 'pg_policy'::regclass and d.objid = y.oid
+                       and d.refclassid = 'pg_proc'::regclass and d.refobjid >= 16384)),
+    (select min('child ' || i.inhrelid::regclass) from pg_inherits i where i.inhparent = p_table),
     (select min(pg_describe_object(d.refclassid, d.refobjid, 0)) from pg_depend d
       where d.refobjid >= 16384 and d.refclassid in ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_opclass'::regclass, 'pg_type'::regclass)
         and (d.refclassid <> 'pg_type'::regclass or (select typtype from pg_type where oid = d.refobjid) <> 'e')

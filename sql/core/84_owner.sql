@@ -93,6 +93,36 @@ end $$;
 comment on function worker.make_owner() is
 'worker.wanted_owner(), and the role worker_owner is made where it is that one and is not there yet. Part of worker.setup().';
 
+create or replace function worker.refuse_strangers() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  v_thing record;
+begin
+  -- A superuser's first install, and things of our names that an ordinary role has made: what hangs on them would run with
+  -- the rights of whoever enqueues, claims and refills, superusers included. Whoever is named as the owner is trusted.
+  if to_regclass('worker.schema_version') is not null or not (select r.rolsuper from pg_roles r where r.rolname = session_user) then
+    return;
+  end if;
+  select c.oid::regclass as name, r.rolname as owner, worker.foreign_code(c.oid) as code into v_thing
+    from pg_class c join pg_roles r on r.oid = c.relowner
+   where (c.relnamespace = 'worker'::regnamespace
+          or (c.relnamespace = 'public'::regnamespace and c.relname in (
+            'worker_jobs', 'content_pools', 'quest_templates', 'npc_personalities', 'combat_encounters', 'dungeon_content', 'campaign_pois',
+            'session_summaries', 'content_pool_status', 'worker_queue_status', 'worker_executors', 'worker_costs')))
+     and c.relkind not in ('i', 'I', 'S', 't', 'c')
+     and not r.rolsuper and r.rolname is distinct from worker.setting('owner', null)
+     and worker.foreign_code(c.oid) is not null
+   order by c.oid limit 1;
+  if found then
+    raise exception using errcode = 'object_not_in_prerequisite_state',
+      message = format('%s was made by %s and has code of its own: %s', v_thing.name, v_thing.owner, v_thing.code),
+      detail = 'It would run with the rights of whoever uses the table, yours among them. Nothing was changed.',
+      hint = format('Drop it, or say that you trust that role: SET pg_worker_ext.owner = %L;', v_thing.owner);
+  end if;
+end $$;
+comment on function worker.refuse_strangers() is
+'Refuses a superuser''s first install over things of our names that an ordinary role has made and that carry code. Part of worker.setup().';
+
 create or replace function worker.give_functions_to(p_owner name) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare

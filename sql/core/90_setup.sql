@@ -186,6 +186,7 @@ begin
   end if;
   select r.rolname into v_superuser from pg_roles r where r.rolname = worker.queue_owner() and r.rolsuper;
   v_owner := worker.make_owner();
+  perform worker.refuse_strangers();
   perform worker.lock_alone(worker.to_be_changed(v_owner));
   if not worker.is_set_up() then
     -- What is there first: its triggers run as the functions' owner.

@@ -29,6 +29,7 @@ begin
   if current_setting('row_security')::boolean then
     perform set_config('worker.in_script', 'on', true);
     perform worker.one_setup_at_a_time();
+    perform worker.refuse_strangers();
     perform worker.lock_alone(worker.to_be_changed(v_owner));
     perform worker.setup_data();
   end if;

@@ -229,23 +229,30 @@ declare
   v_high integer;
   v_id uuid;
 begin
-  -- The lowest levels that are there lie within these two. Some draws: the first that hits a band begins, and so each
-  -- band is as likely as any other, wherever the gaps are.
-  select b.low, b.high into v_low, v_high
-    from (select (select q.level_min from public.quest_templates q
-                   where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
-                 (select q.level_min from public.quest_templates q
-                   where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
-  if v_low is null then
-    return null;
+  -- A level is drawn, and the first that hits a band begins: so each band is as likely as any other, wherever the gaps
+  -- are. Most draws hit where most levels are there; the order is the index's: else a planner may read the whole table
+  -- for a level that is not there.
+  v_low := 1 + floor(random() * p_max_level)::int;
+  select q.level_min into v_start from public.quest_templates q
+   where not q.used and q.level_min = v_low and q.level_max >= p_min_level
+   order by q.level_min, q.level_max limit 1;
+  if v_start is null then
+    -- Then among those that are there.
+    select b.low, b.high into v_low, v_high
+      from (select (select q.level_min from public.quest_templates q
+                     where not q.used and q.level_min <= p_max_level order by q.level_min limit 1) as low,
+                   (select q.level_min from public.quest_templates q
+                     where not q.used and q.level_min <= p_max_level order by q.level_min desc limit 1) as high) b;
+    if v_low is null then
+      return null;
+    end if;
+    select q.level_min into v_start
+      from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
+     cross join lateral (select q.level_min from public.quest_templates q
+                          where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
+                          order by q.level_min, q.level_max limit 1) q
+     limit 1;
   end if;
-  select q.level_min into v_start
-    from (select v_low + floor(random() * (v_high - v_low + 1))::int as level from generate_series(1, 6)) draw
-   cross join lateral (select q.level_min from public.quest_templates q
-                        where not q.used and q.level_min = draw.level and q.level_max >= p_min_level
-                        -- the order is the index's: else a planner may read the whole table for a level that is not there
-                        order by q.level_min, q.level_max limit 1) q
-   limit 1;
   v_start := coalesce(v_start, v_low + floor(random() * (v_high - v_low + 1))::int);
   -- Two arcs of the circle of lowest levels: from the start upwards, then from the bottom to the start.
   for v_arc in 1..2 loop

@@ -113,7 +113,8 @@ fn settings(page: &mut Page, place: &Place, cluster: &Cluster, database: &Databa
         .collect();
     let rows = place.session().rows(
         "select name, coalesce(boot_val, '') || case when vartype = 'integer' then coalesce(unit, '') else '' end
-           from pg_settings where name like 'pg_worker_ext.%'",
+           from pg_settings
+          where name like 'pg_worker_ext.%' and name <> 'pg_worker_ext.stop_at' -- of debug builds only",
         &[],
     );
     assert_eq!(rows.len(), explained.len());
@@ -121,7 +122,7 @@ fn settings(page: &mut Page, place: &Place, cluster: &Cluster, database: &Databa
         let (name, shipped): (String, String) = (row.get(0), row.get(1));
         let shown = match shipped.as_str() {
             "604800s" => "7d",
-            "60s" => "1min",
+            "1800s" => "30min",
             "" if name.ends_with("databases") => "all",
             other => other,
         };

@@ -187,6 +187,7 @@ pub fn of_type(name: &str) -> BoxedStrategy<Option<String>> {
         "integer[]" => list(integer()),
         "uuid[]" => list(id()),
         "text[]" | "name[]" => list(text()),
+        "jsonb[]" => list(json_text()),
         "regclass" => words(&["public.secrets", "public.worker_jobs", "public.quest_templates"]),
         "regclass[]" => words(&[
             "{}",

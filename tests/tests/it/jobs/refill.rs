@@ -212,7 +212,11 @@ fn the_refill_setting_stops_refills_but_no_check_that_is_asked_for(database: &Da
     {
         return; // there it is a setting of the server: jobs::tick has a server of its own for it
     }
-    session.run("set pg_worker_ext.refill = off");
+    // A session's own setting moves nothing.
+    session.run(&format!(
+        "set pg_worker_ext.refill = on; alter database {} set pg_worker_ext.refill = off",
+        database.name()
+    ));
     assert_eq!(refill(&mut session), 0);
     session.run("select schedule_pool_check()");
     assert_eq!(refill(&mut session), 2);
