@@ -148,7 +148,7 @@ impl Calls {
         let call = match right.as_str() {
             "select" => format!("select * from {table}"),
             "insert" => format!("insert into {table} select * from {table}"),
-            "update" => format!("update {table} set {0} = {0}", first_column),
+            "update" => format!("update {table} set {first_column} = {first_column}"),
             "delete" => format!("delete from {table}"),
             "truncate" => format!("truncate {table}"),
             "references" => format!("create temp table r (x uuid references {table})"),
