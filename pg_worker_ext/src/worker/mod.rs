@@ -187,7 +187,8 @@ impl Worker {
         match found {
             Found::Done(()) => None,
             Found::NoTables => {
-                self.not_ready(Some("its tables are not there"));
+                self.schedule.failed(step, process::now());
+                self.not_ready("its tables are not there");
                 None
             }
             Found::NoExtension => Some(Stage::Absent),
@@ -227,7 +228,7 @@ impl Worker {
                     worker.schedule.looked(process::now(), due_in, gucs::visit_gap());
                     worker.tell(None);
                 }
-                Some(why) => worker.not_ready(Some(&why)),
+                Some(why) => worker.not_ready(&why),
             }
         })
     }
@@ -270,9 +271,9 @@ impl Worker {
         }
     }
 
-    fn not_ready(&mut self, problem: Option<&str>) {
-        self.schedule.failed(Step::Look, process::now());
-        self.tell(problem);
+    fn not_ready(&mut self, problem: &str) {
+        self.schedule.not_ready(process::now());
+        self.tell(Some(problem));
     }
 
     /// The extension is here. Told once, by the first worker that sees it.

@@ -258,6 +258,15 @@ impl Schedule {
         }
     }
 
+    /// The data side is not ready: it is looked at again at growing intervals, and nothing is maintained before.
+    pub fn not_ready(&mut self, now: Moment) {
+        self.want(Step::Look);
+        if self.notes.backoffs[Step::Look as usize].retry_at <= now {
+            self.failed(Step::Look, now);
+        }
+        self.ready = false;
+    }
+
     /// The queue was looked at and is ready; the next thing is due after `due_in`, if anything is known. It is
     /// looked at again after `visit_gap` at the latest.
     pub fn looked(&mut self, now: Moment, due_in: Option<Duration>, visit_gap: Duration) {

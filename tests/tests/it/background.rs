@@ -39,6 +39,13 @@ fn listening_at_rest() -> (Database<'static>, Session) {
     (db, listener)
 }
 
+/// How many of 20 times the worker of any database was found at work and waiting for nothing.
+fn times_found_busy(session: &mut Session) -> i64 {
+    let busy = "select count(*) from pg_stat_activity where backend_type like 'pg_worker_ext background%'
+                   and state <> 'idle' and wait_event_type is null";
+    (0..20).map(|_| session.value::<i64>(busy, &[])).sum()
+}
+
 /// Fills the quest pool by hand, as a game may.
 fn insert_quests(session: &mut Session, count: i32) {
     session.rows(

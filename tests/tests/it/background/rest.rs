@@ -1,7 +1,7 @@
 //! At rest there is the launcher alone; whoever commits something, or whatever becomes due, has a worker started, at
 //! whatever step launcher and worker are just then.
 
-use super::{SERVED, WORKER, listening_at_rest, served};
+use super::{SERVED, WORKER, listening_at_rest, served, times_found_busy};
 use crate::steps::{enqueue_quests, lease_one, let_lease_run_out, status};
 use pg_worker_tests::{BOUND, Cluster, Database, Session, wait_until};
 use std::time::Duration;
@@ -204,10 +204,8 @@ fn a_look_that_fails_does_not_keep_a_core_busy() {
     wait_until("two looks fail", BOUND, || {
         cluster.log().matches("looking at the queue failed").count() >= 2
     });
-    let busy = "select count(*) from pg_stat_activity where backend_type like 'pg_worker_ext background%'
-                   and state <> 'idle' and wait_event_type is null";
-    let samples: i64 = (0..20).map(|_| game.value::<i64>(busy, &[])).sum();
-    assert!(samples <= 10, "{samples} of 20 times it was found busy");
+    let busy = times_found_busy(&mut game);
+    assert!(busy <= 10, "{busy} of 20 times it was found busy");
     session.run("commit");
     game.wait_until_true("select (worker.about() ->> 'awake')::boolean is not null", BOUND);
 }

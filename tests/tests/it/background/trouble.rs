@@ -1,7 +1,7 @@
 //! Something in the database is broken: it is logged, tried again at growing intervals, and the rest
 //! of the work goes on.
 
-use super::served;
+use super::{served, times_found_busy};
 use crate::steps::{let_lease_run_out, let_worker_go_round};
 use chrono::NaiveDateTime;
 use pg_worker_tests::{BOUND, Cluster, Database, wait_until};
@@ -70,6 +70,25 @@ fn a_missing_table_is_told_once() {
     let_worker_go_round(&mut session, 3);
     assert_eq!(cluster.log().matches("idle in database").count(), 1);
     session.run("alter table worker.mislaid rename to items; select schedule_pool_check()");
+    session.wait_until_true(
+        "select bool_and(status = 'completed') from worker_jobs where job_type = 'check_all_pools'",
+        BOUND,
+    );
+}
+
+/// Nor the whole queue, with what was wished for before.
+#[test]
+fn a_missing_queue_keeps_no_core_busy() {
+    let cluster = Cluster::own(&[]);
+    let db = Database::with_extension(&cluster);
+    let mut session = served(&db);
+    session.run("begin; select enqueue_worker_job('generate_quests'); alter table worker_jobs rename to mislaid; commit");
+    wait_until("it is told", BOUND, || {
+        cluster.log().contains("its tables are not there")
+    });
+    let busy = times_found_busy(&mut session);
+    assert!(busy <= 10, "{busy} of 20 times it was found busy");
+    session.run("alter table mislaid rename to worker_jobs; select schedule_pool_check()");
     session.wait_until_true(
         "select bool_and(status = 'completed') from worker_jobs where job_type = 'check_all_pools'",
         BOUND,
