@@ -159,7 +159,10 @@ impl<'c> Stage<'c> {
 
     fn make_game_tables(&mut self) {
         for statement in game::TABLES.split(';') {
-            self.watch.rows(statement, &[]);
+            // A server that goes down meanwhile has made none or some of them: what builds on them is left out.
+            if self.watch.rows(statement, &[]).is_none() {
+                return;
+            }
         }
         // As an administrator does it after his game has changed. Where somebody holds a lock it gives up, and he would
         // call it again later.
