@@ -73,7 +73,7 @@ fn register_switches() {
     );
     GucRegistry::define_bool_guc(
         c"pg_worker_ext.background_worker",
-        c"Runs a background worker in each database that has the extension.",
+        c"Has background workers serve the databases that have the extension.",
         c"Needs pg_worker_ext in shared_preload_libraries. Default: on.",
         &BACKGROUND_WORKER,
         GucContext::Sighup,
@@ -126,7 +126,7 @@ fn register_names() {
     GucRegistry::define_string_guc(
         c"pg_worker_ext.owner",
         c"The role that is to own the tables and the functions.",
-        c"Empty, the default, means the extension's owner if that is no superuser, else the session's user.",
+        c"No superuser. Empty, the default: see worker.wanted_owner().",
         &OWNER,
         GucContext::Suset,
         GucFlags::default(),

@@ -5,7 +5,7 @@
 //! raises the flags of this database's slot and wakes the background worker, or the launcher, which starts
 //! one; the worker sends one NOTIFY for a whole burst. A rolled-back savepoint leaves the flag up: a wake-up for
 //! nothing. PREPARE TRANSACTION takes it down: the work is not visible yet, and the session that
-//! says COMMIT PREPARED knows nothing of it; the background worker's bounded sleep covers that.
+//! says COMMIT PREPARED knows nothing of it; the visit to every database each half hour covers that.
 
 use crate::moment::Moment;
 use crate::{process, shmem};

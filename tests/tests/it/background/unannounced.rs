@@ -1,5 +1,5 @@
 //! What wakes nobody: COMMIT PREPARED, by whoever knows nothing of what was enqueued, and rows that come without
-//! ordinary triggers. The polling of the executors and the worker's bounded sleep are there for that.
+//! ordinary triggers. The polling of the executors and the regular visit of a worker are there for that.
 
 use super::{SERVED, WORKER};
 use pg_worker_tests::{BOUND, Cluster, Database, Executor, wait_until};
